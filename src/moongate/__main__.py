@@ -1,0 +1,5 @@
+"""`python -m moongate` is `moongate`."""
+
+from moongate.cli import main
+
+main()

@@ -1,0 +1,157 @@
+"""Which models there are, and which names mean them. Rows, and a pure look-up over them."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from msgspec import Struct, structs
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.route import ListedModel, Route
+from moongate.pool.account import Account
+
+K256 = 262_144
+K1M = 1_048_576
+
+
+def _row(id: str, upstream: str, context_length: int, *, video: bool = True) -> ListedModel:
+    return ListedModel(id, upstream, 0, context_length, reasoning=True, image_in=True, video_in=video)
+
+
+MODELS = (
+    # The platform, as it listed itself in 2026-09.
+    _row("kimi-k3", "moonshot", K1M),
+    _row("kimi-k2.6", "moonshot", K256),
+    _row("kimi-k2.7-code", "moonshot", K256),
+    _row("kimi-k2.7-code-highspeed", "moonshot", K256),
+    # Kimi Code. The official client's own catalogue of 2026-09 gives the moving alias the longer context.
+    _row("kimi-for-coding", "kimi-code", K1M),
+    _row("kimi-for-coding-highspeed", "kimi-code", K256),
+    _row("k3", "kimi-code", K1M),
+    _row("k3-256k", "kimi-code", K256, video=False),
+)
+"""What an upstream is taken to serve until it has said so itself."""
+
+
+class Alias(Struct, frozen=True):
+    """Another name for a model. `listed`: worth showing to who asks which models there are."""
+
+    name: str
+    route: Route
+    listed: bool = False
+
+
+def _retired(name: str) -> Alias:
+    # Retired by the vendor on 2026-08-31; the smallest current model of the platform answers in their place.
+    return Alias(name, Route("moonshot", "kimi-k2.6", note=f"{name} was retired, kimi-k2.6 answers"))
+
+
+ALIASES = (
+    Alias(
+        "kimi-for-coding-thinking",
+        Route("kimi-code", "kimi-for-coding", thinking=True, note="kimi-for-coding with thinking enabled"),
+        listed=True,
+    ),
+    _retired("moonshot-v1-8k"),
+    _retired("moonshot-v1-32k"),
+    _retired("moonshot-v1-128k"),
+    _retired("moonshot-v1-auto"),
+)
+
+STANDS_IN = {"simulator": ("moonshot", "kimi-code")}
+"""Upstreams that serve what others do."""
+
+
+class Catalog:
+    """Knows the rows, the operator's own routes, and what each account reported. Answers are values."""
+
+    def __init__(self, accounts: Iterable[Account], routes: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self._accounts = tuple(accounts)
+        self._routes = {name: tuple(map(_route, written)) for name, written in (routes or {}).items()}
+        self._reported: dict[str, tuple[ListedModel, ...]] = {}
+
+    def learn(self, account: Account, listed: tuple[ListedModel, ...]) -> None:
+        """What this account may use, as its upstream reports it."""
+        self._reported[account.name] = listed
+
+    def resolve(self, name: str, own: tuple[Account, ...] = ()) -> tuple[Route, ...]:
+        """Ways to serve `name`, in the order to try them. `own`: the accounts the caller brought, instead of ours.
+
+        Raises GatewayError (UNKNOWN_MODEL) with the nearest names.
+        """
+        accounts = own or self._accounts
+        routes = self._routes.get(name) or self._addressed(name, accounts) or self._meant(name, accounts)
+        able = tuple(route for route in routes if any(account.serves(route) for account in accounts))
+        if able:
+            return able
+        if own:  # of the caller's own account nothing was reported, so its upstream is the one to ask
+            return tuple({Route(account.upstream.name, name): None for account in own})
+        raise GatewayError(Kind.UNKNOWN_MODEL, self._no_such(name), param="model")
+
+    def models(self) -> tuple[ListedModel, ...]:
+        """What the configured accounts can serve, by name, each once."""
+        found: dict[str, ListedModel] = {}
+        for name in self._routes:
+            found[name] = ListedModel(name, "moongate")
+        for account in self._accounts:
+            for model in self._offered(account):
+                if account.serves(Route(account.upstream.name, model.id)):
+                    found.setdefault(model.id, model)
+        for alias in ALIASES:
+            target = found.get(alias.route.model)
+            if alias.listed and target is not None:
+                found.setdefault(alias.name, structs.replace(target, id=alias.name))
+        return tuple(found.values())
+
+    def model(self, name: str) -> ListedModel:
+        """Raises GatewayError (UNKNOWN_MODEL)."""
+        known = {model.id: model for model in self.models()}
+        if name in known:
+            return known[name]
+        route = self.resolve(name)[0]
+        described = known.get(route.model, ListedModel(name, route.upstream))
+        return structs.replace(described, id=name)
+
+    def _addressed(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
+        """`upstream/model` goes to that upstream, whatever the model is called."""
+        upstream, slash, model = name.partition("/")
+        known = {account.upstream.name for account in accounts}
+        if not (slash and model and upstream in known):
+            return ()
+        aliased = [alias.route for alias in ALIASES if alias.name == model]
+        target = aliased[0] if aliased else Route(upstream, model)
+        return (structs.replace(target, upstream=upstream),)
+
+    def _meant(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
+        aliased = [alias.route for alias in ALIASES if alias.name == name]
+        found: dict[Route, None] = {}
+        for account in accounts:
+            upstream = account.upstream.name
+            speaks_for = (upstream, *STANDS_IN.get(upstream, ()))
+            for route in aliased:
+                if route.upstream in speaks_for:
+                    found[structs.replace(route, upstream=upstream)] = None
+            if any(model.id == name for model in self._offered(account)):
+                found[Route(upstream, name)] = None
+        return tuple(found)
+
+    def _offered(self, account: Account) -> tuple[ListedModel, ...]:
+        """What it reported, and what it was configured to serve; until it has reported, what is known of its kind."""
+        upstream = account.upstream.name
+        speaks_for = (upstream, *STANDS_IN.get(upstream, ()))
+        known = tuple(model for model in MODELS if model.upstream in speaks_for)
+        offered = self._reported.get(account.name, known)
+        named = account.models or frozenset()
+        extra = named.difference(model.id for model in offered)
+        return (*offered, *(ListedModel(name, upstream) for name in sorted(extra)))
+
+    def _no_such(self, name: str) -> str:
+        known = [*(model.id for model in self.models()), *(alias.name for alias in ALIASES)]
+        near = get_close_matches(name[:256], known, n=3, cutoff=0.4)
+        shown = name[:80].encode("unicode_escape").decode() + ("…" if len(name) > 80 else "")
+        hint = f"; did you mean {' or '.join(near)}?" if near else "; GET /v1/models lists what there is"
+        return f"there is no model {shown}{hint}"
+
+
+def _route(written: str) -> Route:
+    upstream, _, model = written.partition("/")
+    return Route(upstream, model)

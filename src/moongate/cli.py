@@ -1,0 +1,69 @@
+"""The command line: `moongate serve` and `moongate simulate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moongate import __version__
+
+app = typer.Typer(
+    name="moongate",
+    help="A self-hosted gateway that puts every kind of Kimi access behind the interfaces programs already speak.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    app()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"moongate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Settings come from the command line, the environment, .env and moongate.toml, in this order."""
+
+
+@app.command(epilog="Example:  moongate serve --port 9000      Example:  KIMI_API_KEY=sk-example-key moongate serve")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8000")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="The file of settings.", show_default="./moongate.toml")] = None,
+    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.", show_default="INFO")] = None,
+) -> None:
+    """Serve the gateway. Without any credential it starts in demo mode and says so."""
+    from moongate import serving  # the server is heavy, and --help should be quick
+
+    given = {"API_HOST": host, "API_PORT": port, "MOONGATE_CONFIG": config, "LOG_LEVEL": log_level}
+    serving.serve({name: value for name, value in given.items() if value is not None})
+
+
+@app.command(
+    epilog="Example:  moongate simulate --port 9100      then:  KIMI_API_KEY=sk-example-key "
+    "KIMI_BASE_URL=http://127.0.0.1:9100/v1 moongate serve"
+)
+def simulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 9100,
+) -> None:
+    """Serve the simulator: what Kimi's services answer, without a model, and with the faults you ask for.
+
+    A line `simulate: {"cut_after": 3}` in the last user message scripts the reply to it.
+    """
+    from moongate import serving
+
+    serving.simulate(host, port)

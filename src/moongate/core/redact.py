@@ -1,0 +1,28 @@
+"""Takes out of a text what must not be shown: keys, tokens, and the account ids upstreams put into their refusals."""
+
+import re
+
+HIDDEN = "[redacted]"
+
+_PATTERNS = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        # "Your account org-…<ak-…> request reached …", "quota: <org-…> 0": observed in 429 bodies of the platform.
+        (r"(?<=account )\S*<[^<>\s]*>", HIDDEN),
+        (r"(?<![\w.-])[\w.{}-]*<(?!/?[a-zA-Z]+\s*/?>)[^<>\s]{3,}>", HIDDEN),
+        (r"\b(?:org|ak|proj)-[A-Za-z0-9]{8,}\b", HIDDEN),
+        (r"\bsk-[A-Za-z0-9_-]{6,}", HIDDEN),
+        (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", HIDDEN),
+        (r"(?i)\bbearer\s+[^\s\"',;]{6,}", f"Bearer {HIDDEN}"),
+    )
+)
+
+
+def redact(text: str, *secrets: str) -> str:
+    """`text` without anything shaped like a credential or an account id, and without each of `secrets`."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, HIDDEN)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text

@@ -1,0 +1,1 @@
+"""OpenAI chat completions, in both directions, with what Moonshot adds to them."""

@@ -1,0 +1,227 @@
+"""OpenAI chat completions, spoken to an upstream: the request's bytes and the reply's decoders.
+
+Usage stands in up to three places and all are read: Moonshot puts it into the finish chunk's choice always, and sends
+a further chunk with it at the top level when asked; OpenAI does only the latter. The top level wins.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Raw
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.events import (
+    Closed,
+    Delta,
+    Finished,
+    FinishReason,
+    Metered,
+    Opened,
+    Reading,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from moongate.dialects.dialect import Decoder, Explain
+from moongate.dialects.openai_chat.schema import (
+    Choice,
+    Completion,
+    CompletionDetails,
+    FunctionDelta,
+    PromptDetails,
+    Speech,
+    WireUsage,
+)
+from moongate.wire.http import HttpHead
+from moongate.wire.sse import Frame, SseDecoder
+
+REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "filtered",
+}
+
+DONE = b"[DONE]"
+SAID_OK = HttpHead(200)
+WHOLE_LIMIT = 256 * 1024 * 1024
+"""Bytes of a whole reply."""
+
+_completion = msgspec.json.Decoder(Completion, strict=False).decode
+
+
+def decoder(head: HttpHead, explain: Explain) -> Decoder:
+    """Who reads this reply, by its media type. Raises GatewayError (PROTOCOL) where it is neither stream nor JSON."""
+    if head.media_type == "text/event-stream":
+        return StreamDecoder(explain)
+    if head.media_type in ("application/json", "text/json", ""):
+        return WholeDecoder(explain)
+    raise GatewayError.protocol(f"the upstream answered with {head.media_type} instead of a completion")
+
+
+class StreamDecoder:
+    """A streamed reply. Deltas are told of the first choice; the others are watched for their end alone."""
+
+    def __init__(self, explain: Explain) -> None:
+        self._frames = SseDecoder()
+        self._explain = explain
+        self._choices = Choices()
+
+    def feed(self, data: bytes) -> Iterator[Reading]:
+        for frame in self._frames.feed(data):
+            yield Reading(frame.raw, self._deltas(frame))
+
+    def end(self) -> Iterator[Reading]:
+        if rest := self._frames.end():
+            try:
+                yield Reading(rest.raw + b"\n\n", self._deltas(rest))
+            except GatewayError as error:
+                # Half a frame is a cut, not a malformed one.
+                raise GatewayError.truncated() if error.kind is Kind.PROTOCOL else error from error
+
+    def _deltas(self, frame: Frame) -> tuple[Delta, ...]:
+        if frame.data is None:
+            return ()
+        if frame.data == DONE:
+            return (Closed(),)
+        return tuple(self._choices.read(_read(frame.data, self._explain)))
+
+
+class WholeDecoder:
+    """A reply that comes in one piece of JSON."""
+
+    def __init__(self, explain: Explain) -> None:
+        self._explain = explain
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[Reading]:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > WHOLE_LIMIT:
+            raise GatewayError.protocol(f"the upstream sent a reply of more than {WHOLE_LIMIT} bytes")
+        return iter(())
+
+    def end(self) -> Iterator[Reading]:
+        body = b"".join(self._parts)
+        deltas = Choices().read(_read(body, self._explain))
+        yield Reading(body, (*deltas, Closed()))
+
+
+def _read(data: bytes, explain: Explain) -> Completion:
+    try:
+        completion = _completion(data)
+    except msgspec.ValidationError as error:
+        raise GatewayError.protocol(f"the upstream sent a completion of an unknown shape: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if "truncated" in str(error):
+            raise GatewayError.truncated() from error
+        raise GatewayError.protocol(f"the upstream sent malformed JSON: {error}") from error
+    if bytes(completion.error) not in (b"", b"null"):
+        raise explain(SAID_OK, data)
+    return completion
+
+
+class Choices:
+    """Follows the choices of one reply. It has finished when every choice that was begun has given its reason."""
+
+    def __init__(self) -> None:
+        self._opened = False
+        self._unfinished: set[int] = set()
+        self._reason: FinishReason | None = None
+        self._usages: dict[int, Usage] = {}
+
+    def read(self, completion: Completion) -> Iterator[Delta]:
+        if not self._opened and (completion.id or completion.choices):
+            self._opened = True
+            yield Opened(completion.id or "", completion.model or "", int(completion.created or 0))
+        for choice in completion.choices or ():
+            yield from self._choice(choice)
+        if completion.usage:
+            yield Metered(_usage(completion.usage))
+
+    def _choice(self, choice: Choice) -> Iterator[Delta]:
+        self._unfinished.add(choice.index)
+        speech = choice.delta or choice.message
+        if speech and choice.index == 0:
+            yield from _speech(speech)
+        if choice.usage:
+            self._usages[choice.index] = _usage(choice.usage)
+            yield Metered(_total(self._usages))
+        if choice.finish_reason:
+            if choice.index == 0 or self._reason is None:
+                self._reason = _reason(choice.finish_reason)
+            self._unfinished.discard(choice.index)
+        if self._reason and not self._unfinished:
+            yield Finished(self._reason)
+
+
+def _speech(speech: Speech) -> Iterator[Delta]:
+    if speech.reasoning_content:
+        yield Thinking(speech.reasoning_content)
+    if text := speech.content or speech.refusal:
+        yield Text(text)
+    for place, call in enumerate(speech.tool_calls or ()):
+        function = call.function or FunctionDelta()
+        index = place if call.index is None else call.index
+        yield ToolCall(index, function.arguments or "", call.id or "", function.name or "")
+
+
+def _reason(word: str) -> FinishReason:
+    try:
+        return REASONS[word]
+    except KeyError:
+        # Some servers name an interruption here; taking an unknown word for "stop" would call a cut answer whole.
+        raise GatewayError.protocol(f"the upstream ended its reply for an unknown reason: {word[:60]!r}") from None
+
+
+def _usage(usage: WireUsage) -> Usage:
+    prompt = usage.prompt_tokens_details or PromptDetails()
+    completion = usage.completion_tokens_details or CompletionDetails()
+    return Usage(
+        input=usage.prompt_tokens or 0,
+        output=usage.completion_tokens or 0,
+        cached=usage.cached_tokens or prompt.cached_tokens or 0,
+        thinking=completion.reasoning_tokens or 0,
+    )
+
+
+def _total(usages: dict[int, Usage]) -> Usage:
+    """Of several choices: the prompt was read once, each choice was written for itself."""
+    return Usage(
+        input=max(usage.input for usage in usages.values()),
+        output=sum(usage.output for usage in usages.values()),
+        cached=max(usage.cached for usage in usages.values()),
+        thinking=sum(usage.thinking for usage in usages.values()),
+    )
+
+
+def error_of(body: bytes) -> tuple[str, str, str | None]:
+    """(message, type, code) of an error body in any of the shapes seen; the text itself where it is none of them.
+
+    `{"error":{"message","type","code"?}}` from both products, `{"type":"error","error":{…}}` from the Anthropic
+    routes, `{"error":"url.not_found","message":…}` for unknown paths, `{"error":…,"error_description":…}` from OAuth.
+    """
+    try:
+        found = msgspec.json.decode(body, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body.decode(errors="replace")[:500].strip(), "", None
+    inner = found.get("error")
+    if isinstance(inner, dict):
+        code = inner.get("code")
+        return _text(inner.get("message")), _text(inner.get("type")), _text(code) if code else None
+    message = found.get("error_description") or found.get("message") or inner
+    return _text(message), _text(inner), None
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def raw(value: object) -> Raw:
+    """A value as it will stand on the wire."""
+    return Raw(msgspec.json.encode(value))

@@ -1,0 +1,97 @@
+"""Asks each account's upstream which models it serves, and tells the catalogue.
+
+Asked at start and when somebody needs to know and the last answer is old; one round at a time, each account for
+itself, so that one that is down hides nothing of the others.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from moongate.catalog import Catalog
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.route import ListedModel, Route
+from moongate.pool.account import Account
+from moongate.upstreams.driver import Transport, run
+
+LISTS_KEEP = 600.0
+"""Seconds a list is good for."""
+
+STRANGE_NAME_ASKS_AFTER = 30.0
+"""Seconds after which a name nobody knows is worth asking about anew: models appear."""
+
+PATIENCE = 5.0
+"""Seconds a caller waits for the upstreams' lists before being answered from what is known."""
+
+_log = structlog.get_logger("moongate.discovery")
+
+
+class Discovery:
+    def __init__(
+        self,
+        catalog: Catalog,
+        accounts: Iterable[Account],
+        transport: Transport,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalog = catalog
+        self._accounts = tuple(accounts)
+        self._transport = transport
+        self._clock = clock
+        self._asked_at = float("-inf")
+        self._round: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin a round, if none is under way, and do not wait for it."""
+        if self._round is None or self._round.done():
+            self._asked_at = self._clock()
+            self._round = asyncio.create_task(self._ask_all())
+
+    async def close(self) -> None:
+        if self._round is not None:
+            self._round.cancel()
+            await asyncio.gather(self._round, return_exceptions=True)
+
+    async def resolve(self, name: str, own: tuple[Account, ...]) -> tuple[Route, ...]:
+        """The catalogue's answer; a name it does not know is asked for once more. Raises GatewayError."""
+        try:
+            return self._catalog.resolve(name, own)
+        except GatewayError as error:
+            if error.kind is not Kind.UNKNOWN_MODEL:
+                raise
+        await self._know(STRANGE_NAME_ASKS_AFTER)
+        return self._catalog.resolve(name, own)
+
+    async def models(self) -> tuple[ListedModel, ...]:
+        await self._know(LISTS_KEEP)
+        return self._catalog.models()
+
+    async def model(self, name: str) -> ListedModel:
+        """Raises GatewayError (UNKNOWN_MODEL)."""
+        await self._know(LISTS_KEEP)
+        return self._catalog.model(name)
+
+    async def _know(self, max_age: float) -> None:
+        """Wait for the round under way, or for a new one if the last is older than `max_age`."""
+        if self._clock() - self._asked_at > max_age:
+            self.start()
+        if self._round is not None:
+            await asyncio.wait([self._round], timeout=PATIENCE)
+
+    async def _ask_all(self) -> None:
+        await asyncio.gather(*map(self._ask, self._accounts))
+
+    async def _ask(self, account: Account) -> None:
+        try:
+            listed = await run(account.upstream.models(account.credential), self._transport)
+        except GatewayError as error:
+            _log.warning(
+                "models not listed",
+                account=account.name,
+                upstream=account.upstream.name,
+                reason=error.message,
+            )
+        else:
+            self._catalog.learn(account, listed)

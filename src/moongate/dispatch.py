@@ -1,0 +1,158 @@
+"""Which account answers, and when it is too late to try another: after a reply's first word there is no going back.
+
+The first word, not the first byte: upstreams greet first and refuse afterwards, under the same HTTP 200. What came
+before the word is held back and told in order once it is spoken, so a failed attempt leaves no trace in the answer.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from msgspec import Struct
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.events import BlockStarted, Ended, Packet
+from moongate.core.exchange import Attempt, Exchange
+from moongate.core.request import ChatRequest
+from moongate.core.route import Route
+from moongate.pool.account import Account
+from moongate.pool.pool import Pool
+from moongate.upstreams.driver import Deadlines, Transport, converse
+
+UPSTREAM_IDS = ("x-trace-id", "msh-request-id", "x-request-id")
+"""Headers in which vendors name a request, for their support."""
+
+PAUSE = 0.2
+"""Seconds before the network is tried again, doubled each time."""
+
+
+class Patience(Struct, frozen=True):
+    """How long to wait and how often to try. Seconds; `retries` are further attempts."""
+
+    first_byte_stream: float
+    first_byte_whole: float
+    stall: float
+    total: float
+    retries: int
+
+
+class Speaking:
+    """A reply that has begun: it will be delivered to the caller or fail in front of them."""
+
+    def __init__(self, dialect: str, *, streamed: bool, held: Sequence[Packet], rest: AsyncIterator[Packet]) -> None:
+        self.dialect = dialect
+        self.streamed = streamed
+        self._held = iter(held)
+        self._rest = rest
+
+    def __aiter__(self) -> "Speaking":
+        return self
+
+    async def __anext__(self) -> Packet:
+        for packet in self._held:
+            return packet
+        return await anext(self._rest)
+
+
+class Dispatch:
+    def __init__(self, pool: Pool, transport: Transport, patience: Patience) -> None:
+        self._pool = pool
+        self._transport = transport
+        self._patience = patience
+
+    @asynccontextmanager
+    async def __call__(
+        self, ask: ChatRequest, routes: Sequence[Route], own: tuple[Account, ...], exchange: Exchange
+    ) -> AsyncIterator[Speaking]:
+        """A reply that has said its first word. Raises the GatewayError of the last attempt, or NO_ACCOUNT."""
+        end = asyncio.get_running_loop().time() + self._patience.total
+        tried: set[str] = set()
+        failure: GatewayError | None = None
+        async with AsyncExitStack() as held:
+            for remaining in reversed(range(self._patience.retries + 1)):
+                try:
+                    speaking = await held.enter_async_context(self._attempt(ask, routes, own, tried, end, exchange))
+                    break
+                except GatewayError as error:
+                    if error.kind is Kind.NO_ACCOUNT and failure:
+                        raise failure from None  # what went wrong says more than that nobody else is left
+                    if error.kind.retry == "never" or not remaining:
+                        raise
+                    failure = error
+                if failure.kind.retry == "same":
+                    await asyncio.sleep(PAUSE * 2 ** (len(exchange.attempts) - 1))
+            yield speaking
+
+    @asynccontextmanager
+    async def _attempt(
+        self,
+        ask: ChatRequest,
+        routes: Sequence[Route],
+        own: tuple[Account, ...],
+        tried: set[str],
+        end: float,
+        exchange: Exchange,
+    ) -> AsyncIterator[Speaking]:
+        async with AsyncExitStack() as held:
+            account, route = await self._lease(held, routes, own, tried)
+            began = time.monotonic()
+
+            def attempted(error: GatewayError | None = None) -> Attempt:
+                code, status = (error.kind.code, error.upstream_status) if error else ("", None)
+                return Attempt(account.name, str(route), time.monotonic() - began, code, status)
+
+            try:
+                deadlines = self._deadlines(ask, end)
+                spoken = await held.enter_async_context(
+                    converse(account.upstream, ask, route, account.credential, self._transport, deadlines)
+                )
+                opening = await _until_first_word(spoken.packets)
+            except GatewayError as error:
+                exchange.attempts.append(attempted(error))
+                if error.kind.retry == "elsewhere":
+                    tried.add(account.name)
+                raise _fair(error, account) from error
+            exchange.attempts.append(attempted())
+            exchange.route, exchange.account = route, account.name
+            exchange.notes += [note for note in (route.note, *spoken.opening.notes) if note]
+            exchange.upstream_id = _upstream_id(spoken.head.headers)
+            yield Speaking(spoken.opening.dialect, streamed=spoken.streamed, held=opening, rest=spoken.packets)
+
+    async def _lease(
+        self, held: AsyncExitStack, routes: Sequence[Route], own: tuple[Account, ...], tried: set[str]
+    ) -> tuple[Account, Route]:
+        """An account for the first of `routes` that has one."""
+        *first, last = routes
+        for route in first:
+            try:
+                return await held.enter_async_context(self._pool.lease(route, own, tried)), route
+            except GatewayError as error:
+                if error.kind is not Kind.NO_ACCOUNT:
+                    raise
+        return await held.enter_async_context(self._pool.lease(last, own, tried)), last
+
+    def _deadlines(self, ask: ChatRequest, end: float) -> Deadlines:
+        patience = self._patience
+        first = patience.first_byte_stream if ask.stream else patience.first_byte_whole
+        return Deadlines(asyncio.get_running_loop().time() + first, patience.stall, end)
+
+
+async def _until_first_word(packets: AsyncIterator[Packet]) -> list[Packet]:
+    held = []
+    async for packet in packets:
+        held.append(packet)
+        if any(isinstance(event, BlockStarted | Ended) for event in packet.events):
+            break
+    return held
+
+
+def _fair(error: GatewayError, account: Account) -> GatewayError:
+    """A bad credential is our failure, unless the caller brought it."""
+    if account.is_callers and error.kind is Kind.CREDENTIAL_REFUSED:
+        return GatewayError(error.kind, error.message, status=401, upstream_status=error.upstream_status)
+    return error
+
+
+def _upstream_id(headers: Mapping[str, str]) -> str:
+    return next((headers[name][:128] for name in UPSTREAM_IDS if name in headers), "")

@@ -1,0 +1,78 @@
+"""One request, front to back: who asks, what for, which way, and the reply as it comes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from moongate.catalog import Catalog
+from moongate.core.errors import GatewayError
+from moongate.core.events import Ended, Packet
+from moongate.core.exchange import Exchange
+from moongate.core.reply import Fold
+from moongate.core.request import ChatRequest, RequestHead
+from moongate.dialects.dialect import Server, choose
+from moongate.discovery import Discovery
+from moongate.dispatch import Dispatch, Speaking
+from moongate.policy.keys import Keyring
+from moongate.pool.own import OwnAccounts
+
+
+class Answer:
+    """A reply on its way to the caller, as a stream or whole."""
+
+    def __init__(self, server: Server, ask: ChatRequest, speaking: Speaking, exchange: Exchange) -> None:
+        self.is_stream = ask.stream
+        self._encoder = choose(server, ask, speaking.dialect, streamed=speaking.streamed)
+        self._speaking = speaking
+        self._exchange = exchange
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The reply's bytes, an error event last if it breaks; never a clean end to a broken reply."""
+        try:
+            async for packet in self._speaking:
+                self._watch(packet)
+                if data := self._encoder.encode(packet):
+                    yield data
+        except GatewayError as error:
+            self._exchange.failure = error
+            yield self._encoder.fail(error)
+
+    async def whole(self) -> bytes:
+        """The reply's body. Raises GatewayError; nothing has been sent then."""
+        fold = Fold()
+        async for packet in self._speaking:
+            self._watch(packet)
+            fold.add(packet)
+        return self._encoder.whole(fold.whole())
+
+    def _watch(self, packet: Packet) -> None:
+        for event in packet.events:
+            if type(event) is Ended:
+                self._exchange.usage, self._exchange.reason = event.usage, event.reason
+
+
+class Gateway:
+    def __init__(
+        self, keys: Keyring, own: OwnAccounts, catalog: Catalog, discovery: Discovery, dispatch: Dispatch
+    ) -> None:
+        self._keys = keys
+        self._own = own
+        self._catalog = catalog
+        self._discovery = discovery
+        self._dispatch = dispatch
+
+    @asynccontextmanager
+    async def answer(self, server: Server, head: RequestHead, body: bytes, exchange: Exchange) -> AsyncIterator[Answer]:
+        """One request, front to back. Leaving the block is the end of the request, however it ends.
+
+        Raises GatewayError on the way in, when nothing was sent yet. Later failures are told by the answer, and raised
+        when the block is left, so that every scope still held can judge them.
+        """
+        exchange.caller = caller = self._keys.identify(head.headers)
+        ask = server.decode(body, head)
+        exchange.model, exchange.stream = ask.model, ask.stream
+        own = self._own.accounts(caller)
+        routes = await self._discovery.resolve(ask.model, own)
+        async with self._dispatch(ask, routes, own, exchange) as speaking:
+            yield Answer(server, ask, speaking, exchange)
+            if exchange.failure:
+                raise exchange.failure

@@ -1,0 +1,42 @@
+"""Reads a request's body, under a limit."""
+
+from collections.abc import Mapping
+
+from starlette.types import Receive
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.http.line import HungUp
+
+READ_AWAY = 4
+"""How many times the limit is read and thrown away before an oversized body is refused: a client that is still
+sending when the connection closes never sees the refusal."""
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """Raises GatewayError (TOO_LARGE, INVALID_REQUEST), and HungUp when the caller leaves in the middle."""
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise GatewayError(Kind.INVALID_REQUEST, "compressed request bodies are not read", param="content-encoding")
+    announced = int(headers.get("content-length", 0))
+    if announced > limit * READ_AWAY:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more and size <= limit * READ_AWAY:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HungUp
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= limit:
+            parts.append(part)
+        more = message.get("more_body", False)
+    if size > limit:
+        raise _too_large(limit)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> GatewayError:
+    return GatewayError(
+        Kind.TOO_LARGE, f"the body is larger than {limit} bytes, the limit set by MOONGATE_MAX_BODY on this gateway"
+    )

@@ -1,0 +1,126 @@
+"""Everything that is not a model's reply: lists, health, documentation. Small, and off the fast path."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from moongate import __version__
+from moongate.core.errors import GatewayError, Kind
+from moongate.dialects import models
+from moongate.discovery import Discovery
+from moongate.policy.keys import Keyring
+
+DOCS = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Moongate: its interface</title>
+<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+<link rel="icon" href="data:,">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/assets/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null})</script>
+</body>
+</html>
+"""
+
+
+class Pages:
+    """`can_serve` tells whether any account could answer now; `public_models`: the list needs no key."""
+
+    def __init__(
+        self,
+        discovery: Discovery,
+        keys: Keyring,
+        openapi: Mapping[str, object],
+        twins: tuple[str, ...],
+        can_serve: Callable[[], bool],
+        *,
+        public_models: bool,
+    ) -> None:
+        self._discovery = discovery
+        self._keys = keys
+        self._openapi = openapi
+        self._twins = twins
+        self._can_serve = can_serve
+        self._public_models = public_models
+
+    def app(self) -> Starlette:
+        """Raises GatewayError for what is not there, to be told by who stands around it."""
+        lists = [
+            route
+            for twin in self._twins
+            for route in (
+                Route(f"{twin}/v1/models", self._models),
+                Route(f"{twin}/v1/models/{{id:path}}", self._model),
+            )
+        ]
+        return Starlette(
+            routes=[
+                Route("/", self._root),
+                Route("/health", self._health),
+                Route("/health/ready", self._ready),
+                Route("/openapi.json", self._openapi_json),
+                Route("/docs", self._docs),
+                Mount("/docs/assets", StaticFiles(directory=_assets())),
+                *lists,
+            ],
+            exception_handlers={HTTPException: _not_here},
+        )
+
+    async def _root(self, _: Request) -> Response:
+        return JSONResponse({"status": "running"})
+
+    async def _health(self, _: Request) -> Response:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return JSONResponse(
+            {"success": True, "message": "Moongate is running", "timestamp": now, "version": __version__}
+        )
+
+    async def _ready(self, _: Request) -> Response:
+        ready = self._can_serve()
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    async def _openapi_json(self, _: Request) -> Response:
+        return JSONResponse(self._openapi)
+
+    async def _docs(self, _: Request) -> Response:
+        return HTMLResponse(DOCS)
+
+    async def _models(self, request: Request) -> Response:
+        self._admit(request)
+        return JSONResponse(models.listing(await self._discovery.models()))
+
+    async def _model(self, request: Request) -> Response:
+        self._admit(request)
+        return JSONResponse(models.entry(await self._discovery.model(request.path_params["id"])))
+
+    def _admit(self, request: Request) -> None:
+        if not self._public_models:
+            self._keys.identify(request.headers)
+
+
+def _not_here(request: Request, error: Exception) -> Response:
+    """Starlette's 404 and 405 become ours, which are told in a dialect."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 405:
+        raise GatewayError(Kind.WRONG_METHOD, f"{request.url.path} is not asked with {request.method}")
+    raise GatewayError(Kind.UNKNOWN_PATH, f"there is no {request.url.path} here; /docs lists what there is")
+
+
+def _assets() -> Path:
+    """Swagger UI's files, carried by a package of which nothing else is used or imported."""
+    spec = find_spec("fastapi_offline")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the package fastapi-offline, which carries the files of /docs, is not installed")
+    return Path(spec.origin).parent / "static"

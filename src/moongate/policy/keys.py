@@ -1,0 +1,97 @@
+"""Callers' keys: who stands behind one, and whether one is needed.
+
+Keys are kept as keyed digests. A digest under a key drawn at start cannot be steered by who guesses, so looking one up
+takes the same time for any guess, right or wrong.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.identity import Caller
+from moongate.core.sealed import Sealed
+
+ANONYMOUS = Caller("anonymous", "anonymous")
+
+
+class KeyPolicy(Struct, frozen=True, kw_only=True):
+    """Which keys there are. `minted` are digests (see `digest`) of keys this gateway made, under their own `salt`.
+
+    `required`: no request without a key. `tokens_accepted`: a caller may bring their own upstream credentials.
+    """
+
+    master: Sealed | None = None
+    keys: tuple[Sealed, ...] = ()
+    minted: tuple[bytes, ...] = ()
+    salt: bytes = b""
+    required: bool = False
+    tokens_accepted: bool = False
+
+
+def digest(key: str, salt: bytes) -> bytes:
+    return blake2b(key.encode(errors="surrogateescape"), key=salt, digest_size=32).digest()
+
+
+class Keyring:
+    """`is_credential` tells whether a text has the shape of an upstream credential that can be used here."""
+
+    def __init__(self, policy: KeyPolicy, is_credential: Callable[[str], bool]) -> None:
+        self._policy = policy
+        self._is_credential = is_credential
+        self._salt = secrets.token_bytes(32)
+        self._callers = dict(self._known())
+
+    @property
+    def required(self) -> bool:
+        return self._policy.required
+
+    def identify(self, headers: Mapping[str, str]) -> Caller:
+        """Raises GatewayError (UNAUTHENTICATED). Header names are in lower case."""
+        presented = _presented(headers)
+        if not presented:
+            if self._policy.required:
+                raise _refused("no API key was sent: use the header Authorization: Bearer <key>, or x-api-key: <key>")
+            return ANONYMOUS
+        return self._known_as(presented) or self._with_own(presented) or self._unknown()
+
+    def _known(self) -> Iterable[tuple[bytes, Caller]]:
+        for place, key in enumerate(self._policy.keys, 1):
+            yield digest(key.reveal(), self._salt), Caller("key", f"key-{place}")
+        if self._policy.master:
+            yield digest(self._policy.master.reveal(), self._salt), Caller("master", "master")
+
+    def _known_as(self, presented: str) -> Caller | None:
+        known = self._callers.get(digest(presented, self._salt))
+        if known is None and self._policy.minted and digest(presented, self._policy.salt) in self._policy.minted:
+            return Caller("key", "minted")
+        return known
+
+    def _with_own(self, presented: str) -> Caller | None:
+        tokens = tuple(token for part in presented.split(",") if (token := _bare(part)))
+        if not self._policy.tokens_accepted or not tokens or not all(map(self._is_credential, tokens)):
+            return None
+        sealed = tuple(map(Sealed, tokens))
+        return Caller("own credential", f"own {sealed[0]}", sealed)
+
+    def _unknown(self) -> Caller:
+        if self._policy.required:
+            own = ", and it is no upstream credential (sk-kimi-…, sk-…) either" if self._policy.tokens_accepted else ""
+            raise _refused(f"this API key is not known here{own}")
+        return ANONYMOUS
+
+
+def _presented(headers: Mapping[str, str]) -> str:
+    return _bare(headers.get("authorization", "")) or headers.get("x-api-key", "").strip()
+
+
+def _bare(value: str) -> str:
+    """A credential without the word Bearer before it."""
+    scheme, _, rest = value.strip().partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else value.strip()
+
+
+def _refused(message: str) -> GatewayError:
+    return GatewayError(Kind.UNAUTHENTICATED, message)

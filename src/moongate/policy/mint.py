@@ -1,0 +1,49 @@
+"""A key made at the first start that needs one. It is shown once; only its digest is kept."""
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from moongate.policy.keys import digest
+
+FILE = "keys.json"
+
+
+class MintedKeys(Struct, frozen=True):
+    """`salt` and `digests` as they stand in the file, base64 there."""
+
+    salt: bytes
+    digests: tuple[bytes, ...]
+
+
+def minted_keys(home: Path) -> tuple[MintedKeys, str | None]:
+    """The keys this home knows; and the key itself, if none was known and one has just been made.
+
+    Raises OSError where the home cannot be read or written, ValueError where the file is not ours.
+    """
+    path = home / FILE
+    if path.exists():
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=MintedKeys), None
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{path} cannot be read: {error}; delete it to have a new key made") from error
+    key = f"mg-{secrets.token_urlsafe(32)}"
+    salt = secrets.token_bytes(32)
+    made = MintedKeys(salt, (digest(key, salt),))
+    _write(path, msgspec.json.encode(made))
+    return made, key
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all, and for the owner's eyes only from the first byte."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    scratch = path.with_suffix(".new")
+    scratch.unlink(missing_ok=True)
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)

@@ -1,0 +1,1 @@
+"""The accounts there are, and the turn-taking between them."""

@@ -1,0 +1,39 @@
+"""Accounts that callers bring along: their own upstream credentials, told apart by their shape."""
+
+from collections.abc import Mapping
+
+from moongate.core.identity import Caller
+from moongate.pool.account import Account
+from moongate.upstreams.upstream import Upstream
+
+SHAPES = (
+    ("sk-kimi-", "kimi-code"),
+    ("sk-", "moonshot"),
+)
+"""What a credential begins with, and whose it is; the first that fits wins."""
+
+
+class OwnAccounts:
+    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
+        """`upstreams` by name, where callers' credentials are to be used."""
+        self._upstreams = upstreams
+
+    def is_credential(self, text: str) -> bool:
+        return self._upstream(text) is not None
+
+    def accounts(self, caller: Caller) -> tuple[Account, ...]:
+        found = ((token, self._upstream(token.reveal())) for token in caller.tokens)
+        return tuple(
+            Account(_name(place, caller), upstream, token, is_callers=True)
+            for place, (token, upstream) in enumerate(found, 1)
+            if upstream is not None
+        )
+
+    def _upstream(self, text: str) -> Upstream | None:
+        name = next((name for shape, name in SHAPES if text.startswith(shape) and len(text) > len(shape)), None)
+        return self._upstreams.get(name) if name else None
+
+
+def _name(place: int, caller: Caller) -> str:
+    """Stable for one caller, so that their accounts take turns among themselves."""
+    return f"{caller.name}#{place}"

@@ -1,0 +1,28 @@
+"""What the operator chose: one frozen tree, read from command line, environment, `.env` and `moongate.toml`.
+
+`table` says what can be set, `kinds` how each kind of value is read, `sources` where it stands,
+`accounts` what becomes of credentials, `tree` what comes out, and `load` puts them together.
+"""
+
+from moongate.settings.errors import SettingsError
+from moongate.settings.load import load
+from moongate.settings.table import ACCOUNT, MODEL, SECTIONS, TABLE, Section, Setting
+from moongate.settings.tree import AccountSetting, Callers, Deadlines, Listen, Log, RouteSetting, Settings
+
+__all__ = [
+    "ACCOUNT",
+    "MODEL",
+    "SECTIONS",
+    "TABLE",
+    "AccountSetting",
+    "Callers",
+    "Deadlines",
+    "Listen",
+    "Log",
+    "RouteSetting",
+    "Section",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "load",
+]

@@ -1,0 +1,85 @@
+"""Reads every source once and builds the tree; after that nobody asks the environment again."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from moongate import __version__
+from moongate.settings import table
+from moongate.settings.accounts import accounts, models
+from moongate.settings.sources import Source, Sources, command_line, dotenv, toml
+from moongate.settings.tree import AccountSetting, Callers, Deadlines, Listen, Log, Settings
+
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+FIRST_BYTE_OF_A_STREAM: Final = 60.0
+FIRST_BYTE_OF_A_WHOLE: Final = 900.0
+"""A whole reply says nothing until it is complete."""
+
+
+def load(
+    overrides: Mapping[str, object] = NOTHING, *, environ: Mapping[str, str] = os.environ, directory: Path = Path()
+) -> Settings:
+    """`overrides` are the command line's, by the names of the table. Raises SettingsError for the first thing wrong."""
+    outside = (command_line(overrides), Source("environment", environ), dotenv(directory))
+    file = toml(Sources(outside).find(table.MOONGATE_CONFIG), directory)
+    sources = Sources((*outside, file))
+    all_accounts = accounts(sources, file, directory)
+    return Settings(
+        accounts=all_accounts,
+        platform_url=sources.read(table.KIMI_BASE_URL),
+        code_url=sources.read(table.KIMI_API_BASE_URL),
+        models=models(file),
+        callers=_callers(sources, all_accounts),
+        listen=_listen(sources),
+        deadlines=_deadlines(sources),
+        log=_log(sources),
+        home=directory / sources.read(table.MOONGATE_HOME),
+        user_agent=sources.read(table.USER_AGENT) or f"moongate/{__version__}",
+        reload=sources.read(table.NODE_ENV) == "development",
+    )
+
+
+def _callers(sources: Sources, all_accounts: tuple[AccountSetting, ...]) -> Callers:
+    default_keys = sources.read(table.DEFAULT_AUTHKEYS)
+    tokens_accepted = sources.read(table.CALLER_TOKENS)
+    return Callers(
+        master_key=sources.read(table.API_MASTER_KEY),
+        default_keys=default_keys,
+        valid_keys=sources.read(table.VALID_API_KEYS),
+        required=sources.read(table.REQUIRE_API_KEY),
+        tokens_accepted=bool(default_keys) or not all_accounts if tokens_accepted is None else tokens_accepted,
+        public_models=sources.read(table.MOONGATE_PUBLIC_MODELS),
+    )
+
+
+def _listen(sources: Sources) -> Listen:
+    return Listen(
+        host=sources.read(table.API_HOST),
+        port=sources.read(table.API_PORT),
+        max_body=sources.read(table.MOONGATE_MAX_BODY),
+        allowed_origins=sources.read(table.ALLOWED_ORIGINS),
+        trusted_proxies=sources.read(table.TRUSTED_PROXIES),
+    )
+
+
+def _deadlines(sources: Sources) -> Deadlines:
+    first_byte = sources.read(table.REQUEST_TIMEOUT)
+    return Deadlines(
+        first_byte_stream=first_byte or FIRST_BYTE_OF_A_STREAM,
+        first_byte_whole=first_byte or FIRST_BYTE_OF_A_WHOLE,
+        stall=sources.read(table.MOONGATE_STALL_TIMEOUT),
+        total=sources.read(table.MOONGATE_TOTAL_TIMEOUT),
+        heartbeat=sources.read(table.MOONGATE_HEARTBEAT),
+        retries=sources.read(table.MAX_RETRIES),
+    )
+
+
+def _log(sources: Sources) -> Log:
+    return Log(
+        level=sources.read(table.LOG_LEVEL),
+        format=sources.read(table.MOONGATE_LOG_FORMAT),
+        debug=sources.read(table.DEBUG),
+    )

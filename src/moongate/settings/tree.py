@@ -1,0 +1,82 @@
+"""The settings as the rest of the gateway sees them: frozen, complete, and grouped by what they are about."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from moongate.core.sealed import Sealed
+from moongate.settings.kinds import Level, LogFormat, Network, UpstreamName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSetting:
+    name: str
+    """In lower case, and no other account's."""
+    upstream: UpstreamName
+    credential: Sealed
+    base_url: str | None
+    """None only for the simulator, where it means the built-in one."""
+    max_concurrency: int | None = None
+    models: tuple[str, ...] = ()
+    """Serve only these; empty is all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSetting:
+    name: str
+    routes: tuple[str, ...]
+    """Each `upstream/model`, to be tried in this order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callers:
+    master_key: Sealed | None
+    default_keys: tuple[Sealed, ...]
+    valid_keys: tuple[Sealed, ...]
+    required: bool
+    tokens_accepted: bool
+    public_models: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    host: str
+    port: int
+    max_body: int
+    allowed_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """In seconds; None is no limit."""
+
+    first_byte_stream: float
+    first_byte_whole: float
+    stall: float
+    total: float | None
+    heartbeat: float | None
+    retries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    level: Level
+    format: LogFormat
+    debug: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    accounts: tuple[AccountSetting, ...]
+    platform_url: str
+    """Where the platform is, for callers who bring a key of it; it ends in `/v1`."""
+    code_url: str
+    """Where Kimi Code is, likewise."""
+    models: tuple[RouteSetting, ...]
+    callers: Callers
+    listen: Listen
+    deadlines: Deadlines
+    log: Log
+    home: Path
+    user_agent: str
+    reload: bool

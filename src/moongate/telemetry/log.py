@@ -1,0 +1,143 @@
+"""The log: one wide record for each request, told as facts. Names are OpenTelemetry's `gen_ai.*` where it has any."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Literal, TextIO, TypeAlias
+
+import structlog
+
+from moongate.core.exchange import Attempt, Exchange, Record
+from moongate.core.redact import redact
+
+Level: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+_log = structlog.get_logger("moongate.request")
+
+
+def configure(level: Level, *, as_json: bool, to: TextIO | None = None) -> None:
+    """Everything that logs in this process, libraries included, goes to `to` (stderr) in one form."""
+    stream = to or sys.stderr
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: structlog.types.Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0, sort_keys=False)
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.format_exc_info,
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redact_event, last],
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for talkative in ("uvicorn.access", "aiohttp.access"):  # our own record says more
+        logging.getLogger(talkative).disabled = True
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _redact_event(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """The last net under everything that is logged, by whomever."""
+    return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+class RequestLog:
+    """An observer that writes each record as one line."""
+
+    def observe(self, record: Record) -> None:
+        level = _level(record.exchange)
+        if _log.isEnabledFor(level):
+            _log.log(level, "request", **facts(record))
+
+
+def _level(exchange: Exchange) -> int:
+    failure = exchange.failure
+    if failure is None:
+        return logging.INFO if exchange.model else logging.DEBUG
+    by_origin = {"caller": logging.INFO, "upstream": logging.WARNING, "gateway": logging.ERROR}
+    return by_origin[failure.kind.origin]
+
+
+def facts(record: Record) -> dict[str, object]:
+    """What is known, without what is not: a field that is absent was not measured."""
+    exchange = record.exchange
+    known = {
+        "request_id": exchange.request_id,
+        "method": exchange.method,
+        "path": _printable(exchange.path),
+        "client": exchange.client,
+        "caller": exchange.caller.name if exchange.caller else None,
+        "gen_ai.request.model": _printable(exchange.model) or None,
+        "stream": exchange.stream if exchange.model else None,
+        "route": _printable(str(exchange.route)) if exchange.route else None,
+        "account": exchange.account or None,
+        "status": exchange.status,
+        "outcome": exchange.outcome,
+        "seconds": round(record.seconds, 4),
+        "first_byte": None if record.first_byte is None else round(record.first_byte, 4),
+        "attempts": [_attempt(attempt) for attempt in exchange.attempts] or None,
+        "notes": exchange.notes or None,
+        "upstream_id": exchange.upstream_id or None,
+        "gen_ai.response.finish_reason": exchange.reason,
+        **_usage(exchange),
+        **_failure(exchange),
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _usage(exchange: Exchange) -> Mapping[str, object]:
+    usage = exchange.usage
+    if usage is None:
+        return {}
+    return {
+        "gen_ai.usage.input_tokens": usage.input,
+        "gen_ai.usage.output_tokens": usage.output,
+        "gen_ai.usage.cache_read.input_tokens": usage.cached,
+        "gen_ai.usage.reasoning.output_tokens": usage.thinking,
+    }
+
+
+def _failure(exchange: Exchange) -> Mapping[str, object]:
+    failure = exchange.failure
+    if failure is None:
+        return {}
+    return {
+        "error.type": failure.kind.code,
+        "origin": failure.kind.origin,
+        "reason": _printable(redact(failure.message)),
+        "upstream_status": failure.upstream_status,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    told = {
+        "account": attempt.account,
+        "route": attempt.route,
+        "seconds": round(attempt.seconds, 4),
+        "error": attempt.error or None,
+        "upstream_status": attempt.upstream_status,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _printable(text: str) -> str:
+    """One line, whatever a caller put into it."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,162 @@
+"""Performs what upstreams describe: flows, and replies as they arrive. The only module that knows how long to wait.
+
+A reply has three deadlines: to its first byte, between two bytes, and in total. They cover waiting for the upstream
+and nothing else, so that a slow client is never taken for a silent upstream.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from moongate.core.assemble import Assembler
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.events import Event, Packet, Reading
+from moongate.core.request import ChatRequest
+from moongate.core.route import Route
+from moongate.core.sealed import Sealed
+from moongate.dialects.dialect import Decoder
+from moongate.upstreams.upstream import Opening, Upstream
+from moongate.wire.http import Flow, HttpCall, HttpHead, HttpReply
+
+T = TypeVar("T")
+
+LINGER = 5.0
+"""Seconds a reply that has given its reason to stop may take to end: what is to come is not part of the answer."""
+
+REFUSAL_LIMIT = 1024 * 1024
+"""Bytes read of a refusal."""
+
+
+class Incoming(Protocol):
+    """A reply whose head has come."""
+
+    head: HttpHead
+
+    async def read(self) -> bytes:
+        """The next bytes, as they come; empty at the end. Raises GatewayError (TRUNCATED, UNREACHABLE)."""
+
+
+class Transport(Protocol):
+    """Both methods raise GatewayError (UNREACHABLE, TRUNCATED)."""
+
+    async def fetch(self, call: HttpCall) -> HttpReply: ...
+    def stream(self, call: HttpCall) -> AbstractAsyncContextManager[Incoming]:
+        """Leaving the block ends the exchange: an unfinished reply is abandoned at once."""
+
+
+class Deadlines(Struct, frozen=True):
+    """Moments on the loop's clock, and `stall` in seconds."""
+
+    first_byte: float
+    stall: float
+    end: float
+
+
+class Spoken(Struct, frozen=True):
+    """A reply whose head has come and was no refusal. `streamed`: it comes in frames, not in one piece."""
+
+    opening: Opening
+    head: HttpHead
+    streamed: bool
+    packets: AsyncIterator[Packet]
+
+
+async def run(flow: Flow[T], transport: Transport) -> T:
+    """Carry a flow to its end. Raises what the flow and the transport raise."""
+    try:
+        call = next(flow)
+        while True:
+            call = flow.send(await transport.fetch(call))
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        flow.close()
+
+
+@asynccontextmanager
+async def converse(
+    upstream: Upstream, ask: ChatRequest, route: Route, credential: Sealed, transport: Transport, deadlines: Deadlines
+) -> AsyncIterator[Spoken]:
+    """Ask, and yield the reply as it arrives. Raises GatewayError, here and from the packets."""
+    async with AsyncExitStack() as held:
+        async with _by(min(deadlines.first_byte, deadlines.end), "did not begin to answer in time"):
+            opening = await run(upstream.open(ask, route, credential), transport)
+            incoming = await held.enter_async_context(transport.stream(opening.call))
+            head = incoming.head
+            if not 200 <= head.status < 300:
+                raise opening.explain(head, await _refusal(incoming))
+            decoder = opening.decoder(head)
+        packets = _packets(incoming, decoder, deadlines)
+        yield Spoken(opening, head, head.media_type == "text/event-stream", packets)
+
+
+async def _refusal(incoming: Incoming) -> bytes:
+    body = b""
+    while len(body) < REFUSAL_LIMIT and (data := await incoming.read()):
+        body += data
+    return body
+
+
+async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -> AsyncIterator[Packet]:
+    """One packet for each read that held a whole frame; a last one for the end, if the upstream did not tell it."""
+    clock = asyncio.get_running_loop().time
+    assembler = Assembler()
+    deadline = deadlines.first_byte
+    while data := await _read(incoming, min(deadline, deadlines.end), assembler):
+        packet, failure = _digest(decoder.feed(data), assembler)
+        if packet.raw:
+            yield packet
+        if failure:
+            raise failure
+        if assembler.has_ended:
+            return
+        deadline = clock() + (LINGER if assembler.is_complete else deadlines.stall)
+    packet, failure = _digest(decoder.end(), assembler)
+    if packet.raw:
+        yield packet
+    if failure and not assembler.is_complete:
+        raise failure
+    if closing := tuple(assembler.end()):
+        yield Packet(b"", closing)
+
+
+async def _read(incoming: Incoming, deadline: float, assembler: Assembler) -> bytes:
+    """The next bytes; empty at the end, and where a reply breaks that has already given its reason to stop."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await incoming.read()
+    except TimeoutError as error:
+        failure = GatewayError(Kind.TIMED_OUT, "the upstream fell silent in the middle of its reply")
+        failure.__cause__ = error
+    except GatewayError as error:
+        failure = error
+    if assembler.is_complete:
+        return b""
+    raise failure
+
+
+def _digest(readings: Iterator[Reading], assembler: Assembler) -> tuple[Packet, GatewayError | None]:
+    """What one read held, up to where it went wrong: what came before a failure still belongs to the caller."""
+    raw: list[bytes] = []
+    events: list[Event] = []
+    failure = None
+    try:
+        for reading in readings:
+            events += assembler.feed(reading.deltas)
+            raw.append(reading.raw)
+    except GatewayError as error:
+        failure = error
+    return Packet(b"".join(raw), tuple(events)), failure
+
+
+@asynccontextmanager
+async def _by(moment: float, otherwise: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(moment):
+            yield
+    except TimeoutError as error:
+        raise GatewayError(Kind.TIMED_OUT, f"the upstream {otherwise}") from error

@@ -1,0 +1,25 @@
+"""How Kimi Code refuses. Texts from its error reference and from tests and reports that quote it, 2026-06 to 2026-09.
+
+One type and one status, 403 `access_terminated_error`, stand both for a barred client and for used-up quota; 401 both
+for a bad key and for a plan without the model. Only the text tells.
+"""
+
+from moongate.core.errors import Kind
+from moongate.upstreams.refusals import CLIENT_ERRORS, Row, status
+
+REFUSALS = (
+    Row(Kind.QUOTA_EXHAUSTED, CLIENT_ERRORS, r"reached (your|kimi) [\w() -]{0,40}usage limit|usage limit for this"),
+    Row(Kind.CLIENT_BARRED, status(403), r"only available for Coding Agents"),
+    Row(Kind.MODEL_NOT_IN_PLAN, status(401), r"subscription does not have access|current plan supports"),
+    Row(Kind.MODEL_NOT_SERVED, status(401), r"model id does not exist"),
+    Row(
+        Kind.CREDENTIAL_REFUSED,
+        status(401),
+        hint="a Kimi Code key starts with sk-kimi- and belongs to api.kimi.com or api.kimi.ai, not to the platform: "
+        "check that key and base URL belong together",
+    ),
+    Row(Kind.ACCOUNT_BARRED, status(402), hint="the membership may have ended"),
+    Row(Kind.ACCOUNT_BARRED, status(403)),
+    Row(Kind.MODEL_NOT_SERVED, status(404), r"model"),
+    Row(Kind.FAILED, status(404), hint="is the base URL right?"),
+)

@@ -1,0 +1,24 @@
+"""How the platform refuses. Texts as documented and recorded, 2024 to 2026-09."""
+
+from moongate.core.errors import Kind
+from moongate.upstreams.refusals import CLIENT_ERRORS, Row, status
+
+REFUSALS = (
+    # 429 since 2026, 403 in 2024. The text patterns are those the official client looks for.
+    Row(Kind.BALANCE_EXHAUSTED, CLIENT_ERRORS, r"^exceeded_current_quota_error\b"),
+    Row(
+        Kind.BALANCE_EXHAUSTED,
+        status(429),
+        r"exceeded your current (token )?quota|check your account balance|insufficient balance"
+        r"|recharge your account|please recharge|account (is )?in arrears",
+    ),
+    Row(
+        Kind.CREDENTIAL_REFUSED,
+        status(401),
+        hint="a key of api.moonshot.cn, one of api.moonshot.ai and one of Kimi Code are three different things: "
+        "check that key and base URL belong together",
+    ),
+    Row(Kind.ACCOUNT_BARRED, status(403)),
+    Row(Kind.MODEL_NOT_SERVED, status(404), r"model"),
+    Row(Kind.FAILED, status(404), r"url\.not_found", hint="is the base URL right?"),
+)

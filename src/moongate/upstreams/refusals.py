@@ -1,0 +1,98 @@
+"""What a refusal means, told by rows: status, type and message together, because no one of them is enough.
+
+Kimi answers 403 `access_terminated_error` both to a barred client and to used-up quota, and 401 both to a bad key and
+to a plan without the model; only the text tells. Each upstream's folder has its own rows; the first that matches wins.
+"""
+
+import re
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.redact import redact
+from moongate.dialects.openai_chat.client import error_of
+from moongate.wire.http import HttpHead
+
+_WAIT = re.compile(r"try again (?:after|in) (\d+(?:\.\d+)?) ?s(?:econds?)?", re.IGNORECASE)
+_MARKUP = re.compile(r"<(?:[^<>]{1,200})>")
+
+HANDED_BACK = frozenset(
+    {
+        Kind.REQUEST_REFUSED,
+        Kind.CONTENT_REFUSED,
+        Kind.CONTEXT_EXCEEDED,
+        Kind.MODEL_NOT_SERVED,
+        Kind.CLIENT_BARRED,
+        Kind.ACCOUNT_BARRED,
+    }
+)
+"""Refusals whose status and type reach the caller as they came; the rest are told in the gateway's own words' types."""
+
+
+class Row(Struct, frozen=True):
+    """Matches where every given condition holds. `status` is a range, `text` a pattern searched in type and message."""
+
+    kind: Kind
+    status: range = range(100, 600)
+    text: str = ""
+    hint: str = ""
+
+
+def status(code: int) -> range:
+    return range(code, code + 1)
+
+
+CLIENT_ERRORS = range(400, 500)
+SERVER_ERRORS = range(500, 600)
+
+COMMON = (
+    Row(Kind.CONTENT_REFUSED, CLIENT_ERRORS, r"^content_filter\b|considered high risk"),
+    Row(
+        Kind.CONTEXT_EXCEEDED,
+        CLIENT_ERRORS,
+        r"exceeded model token limit|Input token length too long|total message size \d+ exceeds limit",
+    ),
+    Row(Kind.OVERLOADED, status(529)),
+    Row(Kind.OVERLOADED, range(400, 600), r"engine_overloaded_error|\boverload"),
+    Row(Kind.RATE_LIMITED, status(429)),
+    Row(Kind.TIMED_OUT, status(504)),
+    Row(Kind.TIMED_OUT, status(408)),
+    Row(Kind.REQUEST_REFUSED, CLIENT_ERRORS),
+    Row(Kind.FAILED, SERVER_ERRORS),
+    # Found inside a reply that began with 200: the type alone speaks for a refusal of the request.
+    Row(Kind.REQUEST_REFUSED, status(200), r"^invalid_request_error\b"),
+    Row(Kind.FAILED),
+)
+"""The end of every upstream's table. Anything that matches nothing else is a failure of the upstream."""
+
+
+def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> GatewayError:
+    """The error a refusal stands for, its text fit to be shown: no markup, no credential, no account id."""
+    message, word, _ = error_of(body)
+    row = next(row for row in (*rows, *COMMON) if _matches(row, head.status, f"{word} {message}"))
+    if head.media_type == "text/html":
+        message = _MARKUP.sub(" ", message)
+    message = " ".join(redact(message, *secrets).split()) or f"the upstream answered {head.status} and said nothing"
+    handed_back = row.kind in HANDED_BACK
+    return GatewayError(
+        row.kind,
+        f"{message} ({row.hint})" if row.hint else message,
+        status=head.status if handed_back and head.status in CLIENT_ERRORS else None,
+        type=redact(word, *secrets)[:100] if handed_back and word else None,
+        retry_after=_wait(head, message),
+        upstream_status=head.status,
+    )
+
+
+def _matches(row: Row, code: int, text: str) -> bool:
+    return code in row.status and (not row.text or re.search(row.text, text, re.IGNORECASE) is not None)
+
+
+def _wait(head: HttpHead, message: str) -> float | None:
+    """Seconds, from the header (official clients read whole seconds there) or from the text of the refusal."""
+    said = head.headers.get("retry-after", "").strip()
+    if said.isascii() and said.isdigit():
+        return float(said)
+    found = _WAIT.search(message)
+    return float(found[1]) if found else None

@@ -1,0 +1,120 @@
+"""HTTP by aiohttp. Swap the client here and nowhere else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from msgspec import Struct
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.upstreams.driver import Incoming
+from moongate.wire.http import HttpCall, HttpHead, HttpReply
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to a connection; the driver's deadlines cover the rest."""
+
+FETCH_TIMEOUT = 30.0
+"""Seconds for a small call that is not a model's reply."""
+
+DRAIN_TIMEOUT = 0.25
+"""Seconds to wait for the end of a body whose last event has come, so that its connection can be used again."""
+
+
+class TransportStatistics(Struct, frozen=True):
+    open: int
+    """Exchanges in progress."""
+
+
+class AiohttpTransport:
+    """One connection pool for the life of the process; `async with` it."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "AiohttpTransport":
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+            auto_decompress=True,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def statistics(self) -> TransportStatistics:
+        return TransportStatistics(self._open)
+
+    async def fetch(self, call: HttpCall) -> HttpReply:
+        try:
+            async with asyncio.timeout(FETCH_TIMEOUT), self.stream(call) as incoming:
+                parts = []
+                while data := await incoming.read():
+                    parts.append(data)
+                return HttpReply(incoming.head, b"".join(parts))
+        except TimeoutError as error:
+            raise GatewayError(Kind.TIMED_OUT, "the upstream did not answer in time") from error
+
+    @asynccontextmanager
+    async def stream(self, call: HttpCall) -> AsyncIterator[Incoming]:
+        if self._session is None:
+            raise RuntimeError("the transport is used before it was entered")
+        self._open += 1
+        response = None
+        try:
+            response = await self._begin(self._session, call)
+            yield _Reply(response)
+            await _drain(response)
+        finally:
+            self._open -= 1
+            if response is not None:
+                response.close()  # a connection whose body came to its end is already back in the pool
+
+    async def _begin(self, session: aiohttp.ClientSession, call: HttpCall) -> aiohttp.ClientResponse:
+        try:
+            return await session.request(
+                call.method, call.url, headers=call.headers, data=call.body or None, allow_redirects=False
+            )
+        except aiohttp.ClientError as error:
+            raise _unreachable(error) from error
+        except TimeoutError as error:  # ours: the driver's own deadlines cancel instead
+            raise _unreachable(error) from error
+
+
+class _Reply:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._content = response.content
+        self.head = HttpHead(response.status, {name.lower(): value for name, value in response.headers.items()})
+
+    async def read(self) -> bytes:
+        try:
+            return await self._content.readany()
+        except aiohttp.ClientPayloadError as error:
+            raise GatewayError.truncated() from error
+        except aiohttp.ClientError as error:
+            raise GatewayError(Kind.TRUNCATED, f"the connection to the upstream broke: {_said(error)}") from error
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """The caller has been told everything; a connection that ends properly meanwhile need not be thrown away."""
+    if response.content.is_eof():
+        return
+    try:
+        async with asyncio.timeout(DRAIN_TIMEOUT):
+            while await response.content.readany():
+                pass
+    except (TimeoutError, aiohttp.ClientError):
+        pass  # then it is closed, which costs the next request a handshake and nothing else
+
+
+def _unreachable(error: Exception) -> GatewayError:
+    return GatewayError(Kind.UNREACHABLE, f"the upstream could not be reached: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__

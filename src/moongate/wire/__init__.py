@@ -1,0 +1,1 @@
+"""Framing and byte tools. No I/O, no meaning."""

@@ -1,0 +1,36 @@
+"""HTTP as values, so that a protocol can be described without performing it."""
+
+from collections.abc import Generator, Mapping
+from typing import TypeAlias, TypeVar
+
+from msgspec import Struct
+
+T = TypeVar("T")
+
+
+class HttpCall(Struct, frozen=True):
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class HttpHead(Struct, frozen=True):
+    """Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+
+    @property
+    def media_type(self) -> str:
+        """`text/event-stream` of `Text/Event-Stream; charset=utf-8`; empty where none was given."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class HttpReply(Struct, frozen=True):
+    head: HttpHead
+    body: bytes
+
+
+Flow: TypeAlias = Generator[HttpCall, HttpReply, T]
+"""A conversation with a server: yields calls, is sent their replies, returns its result."""
