@@ -105,14 +105,14 @@ def _server(settings: Settings, gateway: Gateway, discovery: Discovery, keys: Ke
         keys,
         openapi.document(endpoints, TWINS),
         TWINS,
-        can_serve=lambda: True,
+        SURFACES[0].server,
         public_models=settings.callers.public_models,
     )
     return Server(
         endpoints,
         pages.app(),
         SURFACES[0].server,
-        [RequestLog()],
+        [RequestLog("DEBUG" if settings.log.debug else settings.log.level)],
         allowed_origins=settings.listen.allowed_origins,
         trusted_proxies=settings.listen.trusted_proxies,
     )

@@ -22,6 +22,9 @@ LISTS_KEEP = 600.0
 STRANGE_NAME_ASKS_AFTER = 30.0
 """Seconds after which a name nobody knows is worth asking about anew: models appear."""
 
+FAILURE_ASKS_AFTER = 15.0
+"""Seconds after which it is worth asking again whether an account that failed is back."""
+
 PATIENCE = 5.0
 """Seconds a caller waits for the upstreams' lists before being answered from what is known."""
 
@@ -42,6 +45,7 @@ class Discovery:
         self._clock = clock
         self._asked_at = float("-inf")
         self._round: asyncio.Task[None] | None = None
+        self._failed: dict[str, GatewayError] = {}
 
     def start(self) -> None:
         """Begin a round, if none is under way, and do not wait for it."""
@@ -73,6 +77,15 @@ class Discovery:
         await self._know(LISTS_KEEP)
         return self._catalog.model(name)
 
+    async def can_serve(self) -> bool:
+        """Whether any account answered when it was last asked, or has not been asked yet."""
+        if self._all_failed():
+            await self._know(FAILURE_ASKS_AFTER)
+        return not self._all_failed()
+
+    def _all_failed(self) -> bool:
+        return all(account.name in self._failed for account in self._accounts)
+
     async def _know(self, max_age: float) -> None:
         """Wait for the round under way, or for a new one if the last is older than `max_age`."""
         if self._clock() - self._asked_at > max_age:
@@ -87,11 +100,8 @@ class Discovery:
         try:
             listed = await run(account.upstream.models(account.credential), self._transport)
         except GatewayError as error:
-            _log.warning(
-                "models not listed",
-                account=account.name,
-                upstream=account.upstream.name,
-                reason=error.message,
-            )
+            self._failed[account.name] = error
+            _log.warning("account failed", account=account.name, upstream=account.upstream.name, reason=error.message)
         else:
+            self._failed.pop(account.name, None)
             self._catalog.learn(account, listed)

@@ -1,6 +1,6 @@
 """Everything that is not a model's reply: lists, health, documentation. Small, and off the fast path."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +14,11 @@ from starlette.staticfiles import StaticFiles
 
 from moongate import __version__
 from moongate.core.errors import GatewayError, Kind
+from moongate.core.exchange import Exchange
 from moongate.dialects import models
+from moongate.dialects.dialect import Server as Dialect
 from moongate.discovery import Discovery
+from moongate.http.reply import around_error
 from moongate.policy.keys import Keyring
 
 DOCS = """<!doctype html>
@@ -36,7 +39,7 @@ DOCS = """<!doctype html>
 
 
 class Pages:
-    """`can_serve` tells whether any account could answer now; `public_models`: the list needs no key."""
+    """`dialect` tells errors; `public_models`: the list needs no key."""
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class Pages:
         keys: Keyring,
         openapi: Mapping[str, object],
         twins: tuple[str, ...],
-        can_serve: Callable[[], bool],
+        dialect: Dialect,
         *,
         public_models: bool,
     ) -> None:
@@ -52,11 +55,10 @@ class Pages:
         self._keys = keys
         self._openapi = openapi
         self._twins = twins
-        self._can_serve = can_serve
+        self._dialect = dialect
         self._public_models = public_models
 
     def app(self) -> Starlette:
-        """Raises GatewayError for what is not there, to be told by who stands around it."""
         lists = [
             route
             for twin in self._twins
@@ -75,7 +77,7 @@ class Pages:
                 Mount("/docs/assets", StaticFiles(directory=_assets())),
                 *lists,
             ],
-            exception_handlers={HTTPException: _not_here},
+            exception_handlers={HTTPException: self._refused, GatewayError: self._refused},
         )
 
     async def _root(self, _: Request) -> Response:
@@ -88,7 +90,7 @@ class Pages:
         )
 
     async def _ready(self, _: Request) -> Response:
-        ready = self._can_serve()
+        ready = await self._discovery.can_serve()
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 
     async def _openapi_json(self, _: Request) -> Response:
@@ -109,13 +111,23 @@ class Pages:
         if not self._public_models:
             self._keys.identify(request.headers)
 
+    def _refused(self, request: Request, error: Exception) -> Response:
+        """An error of a page, in the same shape as those of the surfaces."""
+        failure = _not_here(request, error.status_code) if isinstance(error, HTTPException) else error
+        if not isinstance(failure, GatewayError):
+            raise failure
+        exchange: Exchange = request.scope["state"]["exchange"]
+        exchange.outcome, exchange.failure = "refused", failure
+        body = self._dialect.refuse(failure)
+        headers = {name.decode(): value.decode() for name, value in around_error(exchange, failure, len(body))}
+        return Response(body, failure.status, headers)
 
-def _not_here(request: Request, error: Exception) -> Response:
-    """Starlette's 404 and 405 become ours, which are told in a dialect."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
+
+def _not_here(request: Request, status: int) -> GatewayError:
+    """Starlette's 404 and 405, which it would tell in plain text."""
     if status == 405:
-        raise GatewayError(Kind.WRONG_METHOD, f"{request.url.path} is not asked with {request.method}")
-    raise GatewayError(Kind.UNKNOWN_PATH, f"there is no {request.url.path} here; /docs lists what there is")
+        return GatewayError(Kind.WRONG_METHOD, f"{request.url.path} is not asked with {request.method}")
+    return GatewayError(Kind.UNKNOWN_PATH, f"there is no {request.url.path} here; /docs lists what there is")
 
 
 def _assets() -> Path:

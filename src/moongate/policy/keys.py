@@ -51,11 +51,11 @@ class Keyring:
     def identify(self, headers: Mapping[str, str]) -> Caller:
         """Raises GatewayError (UNAUTHENTICATED). Header names are in lower case."""
         presented = _presented(headers)
-        if not presented:
-            if self._policy.required:
-                raise _refused("no API key was sent: use the header Authorization: Bearer <key>, or x-api-key: <key>")
-            return ANONYMOUS
-        return self._known_as(presented) or self._with_own(presented) or self._unknown()
+        found = next(filter(None, map(self._known_as, presented)), None)
+        found = found or next(filter(None, map(self._with_own, presented)), None)
+        if found is None and self._policy.required:
+            raise self._refused(presented)
+        return found or ANONYMOUS
 
     def _known(self) -> Iterable[tuple[bytes, Caller]]:
         for place, key in enumerate(self._policy.keys, 1):
@@ -76,22 +76,23 @@ class Keyring:
         sealed = tuple(map(Sealed, tokens))
         return Caller("own credential", f"own {sealed[0]}", sealed)
 
-    def _unknown(self) -> Caller:
-        if self._policy.required:
-            own = ", and it is no upstream credential (sk-kimi-…, sk-…) either" if self._policy.tokens_accepted else ""
-            raise _refused(f"this API key is not known here{own}")
-        return ANONYMOUS
+    def _refused(self, presented: tuple[str, ...]) -> GatewayError:
+        if not presented:
+            message = "no API key was sent: use the header Authorization: Bearer <key>, or x-api-key: <key>"
+        elif self._policy.tokens_accepted:
+            message = "this is neither an API key known here nor an upstream credential (sk-kimi-…, sk-…)"
+        else:
+            message = "this API key is not known here"
+        return GatewayError(Kind.UNAUTHENTICATED, message)
 
 
-def _presented(headers: Mapping[str, str]) -> str:
-    return _bare(headers.get("authorization", "")) or headers.get("x-api-key", "").strip()
+def _presented(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What was sent in either of the two places: some clients fill one with a placeholder and the other with a key."""
+    sent = (_bare(headers.get("authorization", "")), headers.get("x-api-key", "").strip())
+    return tuple(value for value in sent if value)
 
 
 def _bare(value: str) -> str:
     """A credential without the word Bearer before it."""
     scheme, _, rest = value.strip().partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else value.strip()
-
-
-def _refused(message: str) -> GatewayError:
-    return GatewayError(Kind.UNAUTHENTICATED, message)

@@ -60,11 +60,14 @@ def _redact_event(_: object, __: str, event: structlog.types.EventDict) -> struc
 
 
 class RequestLog:
-    """An observer that writes each record as one line."""
+    """An observer that writes each record of at least `level` as one line."""
+
+    def __init__(self, level: Level) -> None:
+        self._threshold = logging.getLevelNamesMapping()[level]
 
     def observe(self, record: Record) -> None:
         level = _level(record.exchange)
-        if _log.isEnabledFor(level):
+        if level >= self._threshold:
             _log.log(level, "request", **facts(record))
 
 
