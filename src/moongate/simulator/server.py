@@ -85,9 +85,12 @@ class Simulator:
         value, error = _parsed(body)
         seen = _record(request, body, value)
         keep(self.seen, seen)
-        with self._in_progress(seen):
-            answer = self._desk.answer(_reduced(request, value, error))
-            return await perform(request, answer, seen)
+        try:
+            with self._in_progress(seen):
+                answer = self._desk.answer(_reduced(request, value, error))
+                return await perform(request, answer, seen)
+        except ConnectionError:
+            return web.Response(status=499)  # nobody reads it; raising would only have aiohttp log a trace
 
     @contextlib.contextmanager
     def _in_progress(self, seen: Seen) -> Iterator[None]:

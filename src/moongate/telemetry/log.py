@@ -74,7 +74,7 @@ class RequestLog:
 def _level(exchange: Exchange) -> int:
     failure = exchange.failure
     if failure is None:
-        return logging.INFO if exchange.model else logging.DEBUG
+        return logging.INFO if exchange.model or exchange.outcome == "hung up" else logging.DEBUG
     by_origin = {"caller": logging.INFO, "upstream": logging.WARNING, "gateway": logging.ERROR}
     return by_origin[failure.kind.origin]
 
@@ -125,7 +125,7 @@ def _failure(exchange: Exchange) -> Mapping[str, object]:
     return {
         "error.type": failure.kind.code,
         "origin": failure.kind.origin,
-        "reason": _printable(redact(failure.message)),
+        "reason": _printable(failure.message),
         "upstream_status": failure.upstream_status,
     }
 
@@ -142,5 +142,6 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
 
 
 def _printable(text: str) -> str:
-    """One line, whatever a caller put into it."""
+    """One line without a secret, whatever a caller put into it."""
+    text = redact(text)
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 
 import aiohttp
 from msgspec import Struct
@@ -16,6 +17,9 @@ CONNECT_TIMEOUT = 10.0
 
 FETCH_TIMEOUT = 30.0
 """Seconds for a small call that is not a model's reply."""
+
+LARGE = 256 * 1024
+"""Bytes of a body that is not written in one go."""
 
 DRAIN_TIMEOUT = 0.25
 """Seconds to wait for the end of a body whose last event has come, so that its connection can be used again."""
@@ -78,7 +82,7 @@ class AiohttpTransport:
     async def _begin(self, session: aiohttp.ClientSession, call: HttpCall) -> aiohttp.ClientResponse:
         try:
             return await session.request(
-                call.method, call.url, headers=call.headers, data=call.body or None, allow_redirects=False
+                call.method, call.url, headers=call.headers, data=_sendable(call.body), allow_redirects=False
             )
         except aiohttp.ClientError as error:
             raise _unreachable(error) from error
@@ -98,6 +102,11 @@ class _Reply:
             raise GatewayError.truncated() from error
         except aiohttp.ClientError as error:
             raise GatewayError(Kind.TRUNCATED, f"the connection to the upstream broke: {_said(error)}") from error
+
+
+def _sendable(body: bytes) -> bytes | BytesIO | None:
+    """Large bodies, such as those with images, go out in pieces: written at once they would hold up everybody else."""
+    return BytesIO(body) if len(body) > LARGE else body or None
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -1,0 +1,117 @@
+"""One simulator and two gateways for all conformance tests: real processes, on ports of their own."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from conformance.stand import Command, Gateway, Witness, get, moongate
+
+MASTER_KEY = "sk-example-conformance-master"
+COMMANDS = pytest.StashKey[list[Command]]()
+NODE_RAN = pytest.StashKey[int]()
+
+_OWN_KEYS = count(1)
+# What SDKs and HTTP clients would read behind our back.
+_MEANT_FOR_OTHERS = ("OPENAI_", "LANGCHAIN_", "LANGSMITH_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COMMANDS] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed:
+        for command in item.config.stash[COMMANDS]:
+            lines = command.said().splitlines()[-40:]
+            report.sections.append((f"the end of what the {command.name} said", "\n".join(lines)))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if ran := config.stash.get(NODE_RAN, 0):
+        terminalreporter.write_line(f"conformance: {ran} tests of JavaScript SDKs ran under node")
+
+
+@pytest.fixture(scope="session")
+def simulator_process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    directory = tmp_path_factory.mktemp("simulator")
+    with moongate("simulator", "simulate", "--port", "0", directory=directory, environ={}) as command:
+        request.config.stash[COMMANDS].append(command)
+        yield command
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    request: pytest.FixtureRequest, simulator_process: Command, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A gateway with an account at each product and one key for its callers."""
+    directory = tmp_path_factory.mktemp("gateway")
+    environ = {
+        "KIMI_API_KEY": "sk-example-conformance-platform",
+        "KIMI_BASE_URL": f"{simulator_process.url}/v1",
+        "KIMI_CODE_API_KEY": "sk-kimi-example-conformance-code",
+        "KIMI_API_BASE_URL": f"{simulator_process.url}/coding",
+        "API_MASTER_KEY": MASTER_KEY,
+        "MOONGATE_HOME": str(directory / "home"),
+    }
+    with moongate("gateway", "serve", "--port", "0", directory=directory, environ=environ) as command:
+        request.config.stash[COMMANDS].append(command)
+        assert get(f"{command.url}/health")["success"] is True
+        yield Gateway(command, MASTER_KEY)
+
+
+@pytest.fixture(scope="session")
+def bare_gateway_process(
+    request: pytest.FixtureRequest, simulator_process: Command, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Command]:
+    directory = tmp_path_factory.mktemp("bare-gateway")
+    environ = {
+        "KIMI_BASE_URL": f"{simulator_process.url}/v1",
+        "KIMI_API_BASE_URL": f"{simulator_process.url}/coding",
+        "MOONGATE_HOME": str(directory / "home"),
+        "MOONGATE_HEARTBEAT": "0.2",
+        "MOONGATE_STALL_TIMEOUT": "1",
+    }
+    with moongate("bare gateway", "serve", "--port", "0", directory=directory, environ=environ) as command:
+        request.config.stash[COMMANDS].append(command)
+        yield command
+
+
+@pytest.fixture
+def bare_gateway(bare_gateway_process: Command) -> Gateway:
+    """A gateway without any account: in demo mode, open to callers who bring a key of the platform. It is impatient.
+
+    Its key is a fresh account each time, so that what is refused to one test is not held against the next.
+    """
+    return Gateway(bare_gateway_process, f"sk-example-of-caller-{next(_OWN_KEYS)}")
+
+
+@pytest.fixture
+def witness(simulator_process: Command) -> Iterator[Witness]:
+    witness = Witness(simulator_process.url)
+    yield witness
+    witness.forget_queue()
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SDKs are told everything by the test and nothing by the machine."""
+    import os
+
+    for name in os.environ:
+        if name.upper().startswith(_MEANT_FOR_OTHERS):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_breaks_inside(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No process may trip over a request, whatever its caller was told."""
+    before = {command.name: command.output.stat().st_size for command in request.config.stash[COMMANDS]}
+    yield
+    for command in request.config.stash[COMMANDS]:
+        said = command.said(before.get(command.name, 0))
+        assert "Traceback" not in said, f"the {command.name} tripped:\n{said}"
+        assert command.process.poll() is None, f"the {command.name} ended:\n{said}"
