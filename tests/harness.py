@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 
 from moongate.app import Running, doors, running
-from moongate.serving import server_config
+from moongate.serving import serving_on
 from moongate.settings import load
 
 
@@ -23,10 +23,10 @@ class Gateway:
 
     url: str
     running: Running
+    server: uvicorn.Server
     http: aiohttp.ClientSession
     log: list[Mapping[str, object]]
-    new_key: str | None = None
-    server: uvicorn.Server = field(repr=False, default=None)  # type: ignore[assignment]
+    new_key: str | None
 
     @property
     def chat_url(self) -> str:
@@ -50,18 +50,14 @@ async def served(environ: Mapping[str, str], directory: Path) -> AsyncIterator[G
     settings = load(environ={"API_PORT": "0", **environ}, directory=directory)
     entrance = doors(settings)
     with socket.create_server(("127.0.0.1", 0)) as listening, structlog.testing.capture_logs() as log:
-        async with running(settings, entrance.policy) as gateway:
-            server = uvicorn.Server(server_config(gateway.app))
-            server.config.load()
-            server.lifespan = server.config.lifespan_class(server.config)
-            await server.startup(sockets=[listening])
-            try:
-                async with aiohttp.ClientSession() as http:
-                    port = listening.getsockname()[1]
-                    yield Gateway(f"http://127.0.0.1:{port}", gateway, http, log, entrance.new_key, server)
-            finally:
-                server.force_exit = True
-                await server.shutdown(sockets=[listening])
+        async with (
+            running(settings, entrance.policy) as gateway,
+            serving_on(listening, gateway.app) as server,
+            aiohttp.ClientSession() as http,
+        ):
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield Gateway(url, gateway, server, http, log, entrance.new_key)
+            server.force_exit = True
 
 
 def events(body: bytes) -> list[object]:

@@ -1,9 +1,10 @@
-"""Stand-ins for what surrounds the reading of a reply: an upstream that plays a script, and a clock nobody waits for."""
+"""Stand-ins for what surrounds the reading of a reply: an upstream that plays a script, a clock nobody waits for."""
 
 import asyncio
 import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any, TypeAlias, TypeVar
 
 from moongate.core.errors import GatewayError
@@ -75,7 +76,9 @@ class Stage:
             self.open -= 1
 
 
-def asked(body: bytes = b'{"model":"kimi-k3","messages":[{"role":"user","content":"hi"}]}', **fields: Any) -> ChatRequest:
+def asked(
+    body: bytes = b'{"model":"kimi-k3","messages":[{"role":"user","content":"hi"}]}', **fields: Any
+) -> ChatRequest:
     given = {"model": "kimi-k3", "stream": True, "include_usage": True, "params": "adapt", **fields}
     return ChatRequest(id="r1", received=1.0, origin=Origin("openai.chat", body), **given)
 
@@ -132,7 +135,7 @@ async def hear(incoming: Played, **deadlines: float) -> Heard:
 def cut(body: bytes, places: Sequence[int]) -> list[bytes]:
     """`body` in pieces, cut at `places`."""
     edges = [0, *sorted(place % (len(body) + 1) for place in places), len(body)]
-    return [body[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [body[a:b] for a, b in pairwise(edges) if a < b]
 
 
 def chunkings(body: bytes) -> Iterator[list[bytes]]:

@@ -41,6 +41,7 @@ class Running(Struct, frozen=True):
     """The gateway and what can be asked of it from outside the requests."""
 
     app: ASGIApp
+    catalog: Catalog
     pool: Pool
     transport: AiohttpTransport
     is_demo: bool
@@ -92,7 +93,7 @@ async def running(settings: Settings, policy: KeyPolicy) -> AsyncIterator[Runnin
         gateway = Gateway(keys, own, catalog, discovery, dispatch)
         app = _server(settings, gateway, discovery, keys)
         discovery.start()
-        yield Running(app, pool, transport, not settings.accounts)
+        yield Running(app, catalog, pool, transport, not settings.accounts)
 
 
 def _server(settings: Settings, gateway: Gateway, discovery: Discovery, keys: Keyring) -> Server:

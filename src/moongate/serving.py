@@ -1,12 +1,12 @@
 """Runs the servers: opens the port, tells the operator what is where, and waits to be stopped."""
 
 import asyncio
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,11 +14,12 @@ import uvicorn
 import uvicorn.supervisors
 from starlette.types import ASGIApp
 
-from moongate.app import Doors, Running, doors, running
+from moongate.app import Doors, doors, running
 from moongate.http.protocol import Protocol
 from moongate.settings import Settings, SettingsError, load
 from moongate.simulator import simulator
 from moongate.telemetry import log
+from moongate.welcome import first_screen
 
 GRACE = 30
 """Seconds open streams may take to end after the first signal to stop."""
@@ -75,26 +76,42 @@ def simulate(host: str, port: int) -> None:
 
 
 async def _serve(settings: Settings, entrance: Doors, listening: socket.socket) -> None:
-    async with running(settings, entrance.policy) as gateway, _uvicorn(gateway.app, listening) as server:
-        _say(_first_screen(settings, gateway, entrance, listening))
-        await server.main_loop()
+    async with running(settings, entrance.policy) as gateway, serving_on(listening, gateway.app) as server:
+        with _stopped_by_signals(server):
+            _say(first_screen(settings, gateway, entrance, listening))
+            await server.main_loop()
 
 
 @asynccontextmanager
-async def _uvicorn(app: ASGIApp, listening: socket.socket) -> AsyncIterator[uvicorn.Server]:
-    """uvicorn, listening; leaving the block lets open streams end and then stops it."""
-    server = uvicorn.Server(server_config(app))
+async def serving_on(listening: socket.socket, app: ASGIApp) -> AsyncIterator[uvicorn.Server]:
+    """uvicorn, listening. Leaving the block lets open streams end, or not if `force_exit` is set, and stops it."""
+    server = uvicorn.Server(_config(app))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
-    with server.capture_signals():
-        await server.startup(sockets=[listening])
-        try:
-            yield server
-        finally:
-            await server.shutdown(sockets=[listening])
+    await server.startup(sockets=[listening])
+    try:
+        yield server
+    finally:
+        await server.shutdown(sockets=[listening])
 
 
-def server_config(app: ASGIApp) -> uvicorn.Config:
+@contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """The first signal lets open streams end, the second does not. uvicorn's own way ends the process too early."""
+
+    def stop(*_: object) -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Protocol,
@@ -149,59 +166,6 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-
-
-def _first_screen(settings: Settings, gateway: Running, entrance: Doors, listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{'127.0.0.1' if ip_address(host).is_unspecified else shown}:{port}"
-    key = entrance.new_key or ("$MOONGATE_KEY" if entrance.policy.required else "")
-    return "\n".join(
-        (
-            f"Moongate listens on http://{shown}:{port}   documentation: {url}/docs",
-            *_about_accounts(settings, gateway),
-            *_about_keys(entrance),
-            "Try it:",
-            f"  {_curl(url, key)}",
-            "  " + _python(url, key),
-        )
-    )
-
-
-def _about_accounts(settings: Settings, gateway: Running) -> Iterator[str]:
-    if gateway.is_demo:
-        yield "DEMO MODE: no credential is configured, so the built-in simulator answers and no model is asked."
-        yield "  Set KIMI_API_KEY (platform) or KIMI_CODE_API_KEY (Kimi Code), here or in .env, and start again."
-        yield "  演示模式：尚未配置任何凭据，由内置模拟器作答，不会请求真实模型。设置 KIMI_API_KEY 后重新启动即可。"
-    else:
-        names = ", ".join(f"{account.name} ({account.upstream})" for account in settings.accounts)
-        yield f"Accounts: {names}"
-
-
-def _about_keys(entrance: Doors) -> Iterator[str]:
-    if entrance.new_key:
-        yield f"A key was made for callers, and is shown this once: {entrance.new_key}"
-    elif entrance.policy.required:
-        yield "Callers need a key."
-    else:
-        yield "Callers need no key, as only this machine can reach the gateway."
-
-
-def _curl(url: str, key: str) -> str:
-    auth = f" -H 'authorization: Bearer {key}'" if key else ""
-    body = """'{"model":"kimi-k3","messages":[{"role":"user","content":"你好"}]}'"""
-    return f"curl {url}/v1/chat/completions{auth} -H 'content-type: application/json' -d {body}"
-
-
-def _python(url: str, key: str) -> str:
-    """Works as pasted into a shell, with nothing but Python."""
-    auth = f", 'authorization': 'Bearer {key}'" if key else ""
-    return (
-        'python3 -c "import json, urllib.request as u; '
-        f"r = u.Request('{url}/v1/chat/completions', headers={{'content-type': 'application/json'{auth}}}, "
-        "data=json.dumps({'model': 'kimi-k3', 'messages': [{'role': 'user', 'content': 'Hello'}]}).encode()); "
-        "print(json.load(u.urlopen(r))['choices'][0]['message']['content'])\""
-    )
 
 
 def _say(text: str) -> None:

@@ -1,5 +1,6 @@
 """One simulator and two gateways for all conformance tests: real processes, on ports of their own."""
 
+import os
 from collections.abc import Iterator
 from itertools import count
 
@@ -9,6 +10,7 @@ from conformance.stand import Command, Gateway, Witness, get, moongate
 
 MASTER_KEY = "sk-example-conformance-master"
 COMMANDS = pytest.StashKey[list[Command]]()
+BEGAN = pytest.StashKey[dict[str, int]]()
 NODE_RAN = pytest.StashKey[int]()
 
 _OWN_KEYS = count(1)
@@ -25,8 +27,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.failed:
         for command in item.config.stash[COMMANDS]:
-            lines = command.said().splitlines()[-40:]
-            report.sections.append((f"the end of what the {command.name} said", "\n".join(lines)))
+            said = command.said(item.stash.get(BEGAN, {}).get(command.name, 0))
+            report.sections.append((f"what the {command.name} said", "\n".join(said.splitlines()[-40:])))
     return report
 
 
@@ -99,8 +101,6 @@ def witness(simulator_process: Command) -> Iterator[Witness]:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """SDKs are told everything by the test and nothing by the machine."""
-    import os
-
     for name in os.environ:
         if name.upper().startswith(_MEANT_FOR_OTHERS):
             monkeypatch.delenv(name)
@@ -109,9 +109,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def nothing_breaks_inside(request: pytest.FixtureRequest) -> Iterator[None]:
     """No process may trip over a request, whatever its caller was told."""
-    before = {command.name: command.output.stat().st_size for command in request.config.stash[COMMANDS]}
+    commands = request.config.stash[COMMANDS]
+    began = request.node.stash[BEGAN] = {command.name: command.output.stat().st_size for command in commands}
     yield
-    for command in request.config.stash[COMMANDS]:
-        said = command.said(before.get(command.name, 0))
-        assert "Traceback" not in said, f"the {command.name} tripped:\n{said}"
-        assert command.process.poll() is None, f"the {command.name} ended:\n{said}"
+    for command in commands:
+        said = command.said(began.get(command.name, 0))
+        assert "Traceback" not in said, f"the {command.name} tripped"
+        assert command.process.poll() is None, f"the {command.name} ended"

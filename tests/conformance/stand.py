@@ -25,9 +25,9 @@ PIXEL = (
 )
 
 
-def scripted(text: str = "Hello", **script: object) -> str:
+def scripted(question: str = "Hello", /, **script: object) -> str:
     """A user's message that tells the simulator how to answer it."""
-    return f"{text}\nsimulate: {json.dumps(script)}"
+    return f"{question}\nsimulate: {json.dumps(script)}"
 
 
 @dataclass(frozen=True)

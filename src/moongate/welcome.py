@@ -1,0 +1,62 @@
+"""The first screen: what listens where, on whose accounts, for whom, and two lines to try it with as they stand."""
+
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from moongate.app import Doors, Running
+from moongate.settings import Settings
+
+
+def first_screen(settings: Settings, gateway: Running, entrance: Doors, listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{'127.0.0.1' if ip_address(host).is_unspecified else shown}:{port}"
+    model = gateway.catalog.models()[0].id
+    key = entrance.new_key or ("$MOONGATE_KEY" if entrance.policy.required else "")
+    return "\n".join(
+        (
+            f"Moongate listens on http://{shown}:{port}   documentation: {url}/docs",
+            *_accounts(settings, gateway),
+            *_keys(entrance),
+            "Try it:",
+            f"  {curl(url, model, key)}",
+            f"  {python(url, model, key)}",
+        )
+    )
+
+
+def _accounts(settings: Settings, gateway: Running) -> Iterator[str]:
+    if gateway.is_demo:
+        yield "DEMO MODE: no credential is configured, so the built-in simulator answers and no model is asked."
+        yield "  Set KIMI_API_KEY (platform) or KIMI_CODE_API_KEY (Kimi Code), here or in .env, and start again."
+        yield "  演示模式：尚未配置任何凭据，由内置模拟器作答，不会请求真实模型。设置 KIMI_API_KEY 后重新启动即可。"
+    else:
+        names = ", ".join(f"{account.name} ({account.upstream})" for account in settings.accounts)
+        yield f"Accounts: {names}"
+
+
+def _keys(entrance: Doors) -> Iterator[str]:
+    if entrance.new_key:
+        yield f"A key was made for callers, and is shown this once: {entrance.new_key}"
+    elif entrance.policy.required:
+        yield "Callers need a key."
+    else:
+        yield "Callers need no key, as only this machine can reach the gateway."
+
+
+def curl(url: str, model: str, key: str) -> str:
+    auth = f' -H "authorization: Bearer {key}"' if key else ""
+    body = f"""'{{"model":"{model}","messages":[{{"role":"user","content":"你好"}}]}}'"""
+    return f"curl {url}/v1/chat/completions{auth} -H 'content-type: application/json' -d {body}"
+
+
+def python(url: str, model: str, key: str) -> str:
+    """Works as pasted into a shell, with nothing but Python."""
+    auth = f", 'authorization': 'Bearer {key}'" if key else ""
+    return (
+        'python3 -c "import json, urllib.request as u; '
+        f"r = u.Request('{url}/v1/chat/completions', headers={{'content-type': 'application/json'{auth}}}, "
+        f"data=json.dumps({{'model': '{model}', 'messages': [{{'role': 'user', 'content': 'Hello'}}]}}).encode()); "
+        "print(json.load(u.urlopen(r))['choices'][0]['message']['content'])\""
+    )
