@@ -1,12 +1,13 @@
 """One request, front to back: who asks, what for, which way, and the reply as it comes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from moongate.catalog import Catalog
 from moongate.core.errors import GatewayError
 from moongate.core.events import Ended, Packet
 from moongate.core.exchange import Exchange
+from moongate.core.identity import Caller
 from moongate.core.reply import Fold
 from moongate.core.request import ChatRequest, RequestHead
 from moongate.dialects.dialect import Server, choose
@@ -25,7 +26,7 @@ class Answer:
         self._speaking = speaking
         self._exchange = exchange
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """The reply's bytes, an error event last if it breaks; never a clean end to a broken reply."""
         try:
             async for packet in self._speaking:
@@ -60,14 +61,19 @@ class Gateway:
         self._discovery = discovery
         self._dispatch = dispatch
 
+    def admit(self, headers: Mapping[str, str]) -> Caller:
+        """Who asks. Before anything else, so that nobody unknown is listened to. Raises GatewayError."""
+        return self._keys.identify(headers)
+
     @asynccontextmanager
-    async def answer(self, server: Server, head: RequestHead, body: bytes, exchange: Exchange) -> AsyncIterator[Answer]:
+    async def answer(
+        self, server: Server, caller: Caller, head: RequestHead, body: bytes, exchange: Exchange
+    ) -> AsyncIterator[Answer]:
         """One request, front to back. Leaving the block is the end of the request, however it ends.
 
         Raises GatewayError on the way in, when nothing was sent yet. Later failures are told by the answer, and raised
         when the block is left, so that every scope still held can judge them.
         """
-        exchange.caller = caller = self._keys.identify(head.headers)
         ask = server.decode(body, head)
         exchange.model, exchange.stream = ask.model, ask.stream
         own = self._own.accounts(caller)

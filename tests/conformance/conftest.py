@@ -74,8 +74,9 @@ def bare_gateway_process(
         "KIMI_BASE_URL": f"{simulator_process.url}/v1",
         "KIMI_API_BASE_URL": f"{simulator_process.url}/coding",
         "MOONGATE_HOME": str(directory / "home"),
-        "MOONGATE_HEARTBEAT": "0.2",
+        "MOONGATE_HEARTBEAT": "0.8",
         "MOONGATE_STALL_TIMEOUT": "1",
+        "MAX_RETRIES": "2",
     }
     with moongate("bare gateway", "serve", "--port", "0", directory=directory, environ=environ) as command:
         request.config.stash[COMMANDS].append(command)

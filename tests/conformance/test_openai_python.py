@@ -142,7 +142,7 @@ def test_the_stream_helper_accumulates_a_completion(client: OpenAI) -> None:
 
 def test_a_silence_upstream_is_filled_with_what_the_sdk_skips(bare_gateway: Gateway) -> None:
     """Comments keep the connection open; they come before the first event and among them."""
-    message = user(scripted(text=POEM, silent_before_headers=0.5, silent_before_first_chunk=0.5))
+    message = user(scripted(text=POEM, silent_before_headers=1, silent_before_first_chunk=1))
     with (
         OpenAI(base_url=bare_gateway.base_url, api_key=bare_gateway.key, max_retries=0) as client,
         client.chat.completions.with_streaming_response.create(
@@ -255,7 +255,9 @@ def test_an_answer_in_json_is_json(client: OpenAI) -> None:
 
 
 def test_an_answer_by_a_schema_is_parsed_by_the_sdk(client: OpenAI) -> None:
-    completion = client.chat.completions.parse(model="kimi-k3", messages=[user("The weather?")], response_format=Weather)
+    completion = client.chat.completions.parse(
+        model="kimi-k3", messages=[user("The weather?")], response_format=Weather
+    )
     parsed = completion.choices[0].message.parsed
     assert isinstance(parsed, Weather)
     assert parsed.unit == "celsius"

@@ -23,6 +23,11 @@ from scripted import JSON, STREAM, Heard, Played, assert_grammatical, hear
 CORPUS = Path(__file__).parents[1] / "corpus" / "openai_chat"
 CASES = sorted(folder.name for folder in CORPUS.iterdir())
 STREAMED = [name for name in CASES if (CORPUS / name / "reply.sse").exists()]
+BUGS = {"whole_one_choice_without_reason": "the first choice's end is taken for the reply's before the second is read"}
+READ = [
+    pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=BUGS[name])) if name in BUGS else name
+    for name in CASES
+]
 DONE = b"data: [DONE]"
 REASON_TOLD = re.compile(rb'"finish_reason":"\w+"[^\r\n]*')
 CUT_SHORT = {Kind.TRUNCATED, Kind.PROTOCOL}
@@ -35,7 +40,7 @@ class Case:
         self.body = text.replace("\n", end).encode()
         self.headers: Mapping[str, str] = STREAM if self.is_stream else JSON
         self.expected = json.loads((CORPUS / name / "expected.json").read_text(encoding="utf-8"))
-        self.error = Kind(next(kind for kind in Kind if kind.code == self.expected["error"])) if self.fails else None
+        self.error = next(kind for kind in Kind if kind.code == self.expected["error"]) if self.fails else None
 
     @property
     def fails(self) -> bool:
@@ -43,7 +48,15 @@ class Case:
 
     @property
     def usage(self) -> Usage | None:
-        found: Usage | None = msgspec.convert(self.expected["usage"], Usage | None)
+        return self._usage("usage")
+
+    @property
+    def usages_if_cut(self) -> tuple[Usage | None, ...]:
+        """What may be known of the costs when the answer is whole and the rest does not come."""
+        return None, self.usage, self._usage("usage_if_cut")
+
+    def _usage(self, name: str) -> Usage | None:
+        found: Usage | None = msgspec.convert(self.expected.get(name), Usage | None)
         return found
 
     @property
@@ -52,12 +65,14 @@ class Case:
         blocks = msgspec.convert(given["blocks"], tuple[Block, ...])
         return Reply(given["id"], given["model"], given["created"], blocks, given["reason"], self.usage)
 
-    @property
-    def complete_from(self) -> int:
-        """How many bytes it takes until the answer is whole: up to the last choice's reason to stop."""
+    def is_complete(self, length: int, *, broken: bool) -> bool:
+        """Whether that many bytes hold the whole answer: each choice's reason to stop. Where the connection broke,
+        the blank line behind the last of them has to have come too; a piece of JSON has come with its end alone."""
+        if self.fails or (broken and not self.is_stream):
+            return False
         if not self.is_stream:
-            return len(self.body.rstrip())
-        return max(found.end() for found in REASON_TOLD.finditer(self.body))
+            return length >= len(self.body.rstrip())
+        return length >= max(found.end() for found in REASON_TOLD.finditer(self.body)) + (2 if broken else 0)
 
     async def heard(self, *parts: bytes | Exception) -> Heard:
         return await hear(Played(*parts, headers=self.headers))
@@ -68,7 +83,7 @@ def said(heard: Heard) -> Reply:
 
 
 @pytest.mark.parametrize("arrival", ["whole", "by byte"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", READ)
 async def test_a_reply_is_read_for_what_it_says(name: str, arrival: str) -> None:
     case = Case(name)
     parts = [case.body] if arrival == "whole" else [case.body[i : i + 1] for i in range(len(case.body))]
@@ -101,18 +116,16 @@ async def test_a_reply_cut_at_any_byte_is_whole_or_an_error_and_never_a_shorter_
     for length in range(len(case.body)):
         part = case.body[:length]
         heard = await case.heard(*filter(None, [part]), *break_off)
-        if not case.fails and length >= case.complete_from and (case.is_stream or not broken):
+        if case.is_complete(length, broken=broken):
             assert heard.failure is None, part
             told = said(heard)
-            assert told.usage in (None, case.usage)
+            assert told.usage in case.usages_if_cut
             assert msgspec.structs.replace(told, usage=case.usage) == case.reply
-        elif broken and case.is_stream and length >= len(case.body.rstrip()) and not case.fails:
-            assert heard.failure is None  # it had said that it was done
         else:
             assert heard.failure is not None, part
             assert heard.failure.kind in {*CUT_SHORT, *filter(None, [case.error])}
             assert DONE not in heard.raw
-        assert case.body.startswith(heard.raw) or heard.raw.startswith(case.body[:length])
+        assert case.body.startswith(heard.raw) or heard.raw.rstrip() == part.rstrip()
 
 
 @pytest.mark.xfail(strict=True, reason="a choice that begins when all others have ended is not waited for")

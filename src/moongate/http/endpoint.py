@@ -6,11 +6,13 @@ closed, account returned; nothing else needs to know.
 
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
 from moongate.core.errors import GatewayError
 from moongate.core.exchange import Exchange
+from moongate.core.identity import Caller
 from moongate.core.request import RequestHead
 from moongate.dialects.dialect import Server
 from moongate.gateway import Answer, Gateway
@@ -35,22 +37,23 @@ class Endpoint:
         exchange: Exchange = scope["state"]["exchange"]
         headers: Mapping[str, str] = scope["state"]["headers"]
         try:
+            caller = exchange.caller = self._gateway.admit(headers)
             body = await read_body(receive, headers, self._max_body)
             head = RequestHead(exchange.path, headers, exchange.request_id, time.time())
             telling = Telling(self._server, exchange)
             async with Line(receive, send, self._heartbeat, telling.beat) as telling.line:
-                await self._answer(telling, head, body)
+                await self._answer(telling, caller, head, body)
         except HungUp:
             exchange.outcome = "hung up"
         except GatewayError as error:
             exchange.outcome, exchange.failure = "refused", error
             await refuse(self._server, exchange, error, send)
 
-    async def _answer(self, telling: "Telling", head: RequestHead, body: bytes) -> None:
+    async def _answer(self, telling: "Telling", caller: Caller, head: RequestHead, body: bytes) -> None:
         """Raises GatewayError where nothing has been sent yet."""
         exchange = telling.exchange
         try:
-            async with self._gateway.answer(self._server, head, body, exchange) as answer:
+            async with self._gateway.answer(self._server, caller, head, body, exchange) as answer:
                 await telling.tell(answer)
         except GatewayError as error:
             if not telling.has_begun:
@@ -82,9 +85,10 @@ class Telling:
             await self.line.write(encode_comment("; ".join(f"{k}: {v}" for k, v in told(self.exchange).items())))
         else:
             await self._begin()
-        async for data in answer.stream():
-            self._mark()
-            await self.line.write(data)
+        async with aclosing(answer.stream()) as stream:
+            async for data in stream:
+                self._mark()
+                await self.line.write(data)
         await self._finish()
 
     async def beat(self) -> None:

@@ -71,8 +71,11 @@ class Line:
     async def _watch(self) -> None:
         pause = STUCK if self._heartbeat is None else min(self._heartbeat, STUCK)
         while not self._finished:
+            due = self._spoke + pause
+            if due <= self._clock():  # our last words are still on their way
+                due = self._clock() + pause
             try:
-                async with asyncio.timeout_at(max(self._spoke + pause, self._clock() + 0.001)):
+                async with asyncio.timeout_at(due):
                     message = await self._receive()
             except TimeoutError:
                 await self._tick()

@@ -5,8 +5,8 @@ and nothing else, so that a slow client is never taken for a silent upstream.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -90,7 +90,7 @@ async def converse(
             if not 200 <= head.status < 300:
                 raise opening.explain(head, await _refusal(incoming))
             decoder = opening.decoder(head)
-        packets = _packets(incoming, decoder, deadlines)
+        packets = await held.enter_async_context(aclosing(_packets(incoming, decoder, deadlines)))
         yield Spoken(opening, head, head.media_type == "text/event-stream", packets)
 
 
@@ -101,7 +101,7 @@ async def _refusal(incoming: Incoming) -> bytes:
     return body
 
 
-async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -> AsyncIterator[Packet]:
+async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -> AsyncGenerator[Packet, None]:
     """One packet for each read that held a whole frame; a last one for the end, if the upstream did not tell it."""
     clock = asyncio.get_running_loop().time
     assembler = Assembler()

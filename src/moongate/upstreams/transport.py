@@ -1,12 +1,15 @@
 """HTTP by aiohttp. Swap the client here and nowhere else."""
 
 import asyncio
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from io import BytesIO
 
 import aiohttp
 from msgspec import Struct
+from yarl import URL
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.upstreams.driver import Incoming
@@ -36,14 +39,13 @@ class AiohttpTransport:
     def __init__(self) -> None:
         self._open = 0
         self._session: aiohttp.ClientSession | None = None
+        self._proxy = cache(proxy)
 
     async def __aenter__(self) -> "AiohttpTransport":
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
-            auto_decompress=True,
         )
         return self
 
@@ -81,8 +83,14 @@ class AiohttpTransport:
 
     async def _begin(self, session: aiohttp.ClientSession, call: HttpCall) -> aiohttp.ClientResponse:
         try:
+            url = URL(call.url)
             return await session.request(
-                call.method, call.url, headers=call.headers, data=_sendable(call.body), allow_redirects=False
+                call.method,
+                url,
+                headers=call.headers,
+                data=_sendable(call.body),
+                proxy=self._proxy(url.origin()),
+                allow_redirects=False,
             )
         except aiohttp.ClientError as error:
             raise _unreachable(error) from error
@@ -119,6 +127,17 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
                 pass
     except (TimeoutError, aiohttp.ClientError):
         pass  # then it is closed, which costs the next request a handshake and nothing else
+
+
+def proxy(origin: URL) -> str | None:
+    """The proxy this machine's HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for `origin`.
+
+    aiohttp could do so itself, but would read ~/.netrc too: at each request, and it refuses calls for which it finds
+    something there.
+    """
+    if origin.host is None or urllib.request.proxy_bypass(origin.host):
+        return None
+    return urllib.request.getproxies().get(origin.scheme)
 
 
 def _unreachable(error: Exception) -> GatewayError:
