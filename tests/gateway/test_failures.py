@@ -120,6 +120,15 @@ async def test_an_upstream_that_lingers_after_the_end_does_not_keep_the_caller(h
     assert time.monotonic() - began < 2
 
 
+async def test_silence_after_the_reason_to_stop_takes_nothing_from_the_answer(hasty: Gateway, sim: Simulator) -> None:
+    sim.enqueue(Script(text="done", omit_done=True, hold_open_after_done=5))
+    async with hasty.ask(stream=True) as reply:
+        told = events(await reply.read())
+    assert told[-1] == "[DONE]"
+    await until(lambda: bool(hasty.records()))
+    assert hasty.records()[-1]["outcome"] == "answered"
+
+
 async def test_silence_before_the_first_byte_is_a_504(hasty: Gateway, sim: Simulator) -> None:
     for script in (Script(silent_before_headers=30), Script(silent_before_first_chunk=30)):
         sim.enqueue(script)

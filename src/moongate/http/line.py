@@ -26,11 +26,14 @@ Beat = Callable[[], Awaitable[None]]
 class Line:
     """`async with` it around the work; leaving the block raises HungUp if the caller left first."""
 
-    def __init__(self, receive: Receive, send: Send, heartbeat: float | None, beat: Beat) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, heartbeat: float | None, beat: Beat, stuck: float = STUCK
+    ) -> None:
         self._receive = receive
         self._send = send
         self._heartbeat = heartbeat
         self._beat = beat
+        self._stuck = stuck
         self._clock = asyncio.get_running_loop().time
         self._spoke = self._clock()
         self._writing = False
@@ -69,7 +72,7 @@ class Line:
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
     async def _watch(self) -> None:
-        pause = STUCK if self._heartbeat is None else min(self._heartbeat, STUCK)
+        pause = self._stuck if self._heartbeat is None else min(self._heartbeat, self._stuck)
         while not self._finished:
             due = self._spoke + pause
             if due <= self._clock():  # our last words are still on their way
@@ -85,7 +88,7 @@ class Line:
 
     async def _tick(self) -> None:
         silence = self._clock() - self._spoke
-        if self._writing and silence >= STUCK:
+        if self._writing and silence >= self._stuck:
             self._hang_up()
         elif not self._writing and self._heartbeat is not None and silence >= self._heartbeat:
             await self._beat()

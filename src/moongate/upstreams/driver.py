@@ -5,6 +5,7 @@ and nothing else, so that a slow client is never taken for a silent upstream.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Protocol, TypeVar
@@ -114,7 +115,7 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
             raise failure
         if assembler.has_ended:
             return
-        deadline = clock() + (LINGER if assembler.is_complete else deadlines.stall)
+        deadline = clock() + min(deadlines.stall, LINGER if assembler.is_complete else math.inf)
     packet, failure = _digest(decoder.end(), assembler)
     if packet.raw:
         yield packet
