@@ -1,53 +1,37 @@
 """The command line as a person meets it: real processes, what they print, how they end."""
 
+import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
 
-MOONGATE = (sys.executable, "-m", "moongate")
-
-
-def _environ(extra: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of ours but what the test sets."""
-    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1", **extra}
+from processes import Command, moongate
 
 
 def _run(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*MOONGATE, *arguments], cwd=cwd, env=_environ(extra), capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "moongate", *arguments],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **extra},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 
-@contextmanager
-def _started(
-    *arguments: str, cwd: Path, until: str = "python3 -c", **extra: str
-) -> Iterator[tuple[subprocess.Popen, str]]:
-    """A running command and its first screen, up to the line that begins with `until`."""
-    process = subprocess.Popen(
-        [*MOONGATE, *arguments], cwd=cwd, env=_environ(extra), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        screen = ""
-        for line in process.stdout:
-            screen += line
-            if line.strip().startswith(until):
-                break
-        yield process, screen
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=10)
+def _started(name: str, directory: Path, *arguments: str, **environ: str) -> AbstractContextManager[Command]:
+    return moongate(name, name, "--port", "0", *arguments, directory=directory, environ=environ)
 
 
 WRONG = [
@@ -89,83 +73,72 @@ def test_every_command_has_help_with_an_example(tmp_path: Path, arguments: tuple
     assert not arguments or "Example:" in ended.stdout
 
 
-def test_without_a_credential_it_says_so_and_the_lines_it_shows_work_as_pasted(tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
-    with _started("serve", "--port", "0", cwd=tmp_path) as (_, screen):
-        assert "DEMO MODE" in screen
-        assert "演示模式" in screen
-        lines = [line.strip() for line in screen.splitlines() if line.startswith(("  curl", "  python3"))]
-        assert len(lines) == 2
-        for line in lines:
-            ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=20, check=True)
-            assert "simulated" in ended.stdout
+def test_without_a_credential_it_says_so_in_two_languages(tmp_path: Path) -> None:
+    with _started("serve", tmp_path) as gateway:
+        assert "DEMO MODE" in gateway.said()
+        assert "演示模式" in gateway.said()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_open_streams_end(tmp_path: Path, number: int) -> None:
-    with _started("serve", "--port", "0", cwd=tmp_path) as (process, screen):
-        url = re.search(r"http://[\d.:]+", screen)[0]
-        body = (
-            b'{"model":"kimi-k3","stream":true,"messages":[{"role":"user","content":"simulate: {\\"pause\\": 0.1}"}]}'
-        )
-        with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/chat/completions", body)) as reply:
+    with _started("serve", tmp_path) as gateway:
+        message = {"role": "user", "content": 'simulate: {"pause": 0.1}'}
+        with _post(gateway.url, {"model": "kimi-k3", "stream": True, "messages": [message]}) as reply:
             first = reply.readline()
-            process.send_signal(number)
+            gateway.process.send_signal(number)
             rest = reply.read()
         assert first.startswith(b"data: ")
         assert rest.endswith(b"data: [DONE]\n\n")
-        assert process.wait(timeout=10) == 0
-        assert "Traceback" not in process.stderr.read()
+        assert gateway.process.wait(timeout=10) == 0
+        assert "Traceback" not in gateway.said()
 
 
 def test_a_key_is_made_and_shown_once_when_it_listens_beyond_this_machine(tmp_path: Path) -> None:
     shown = re.compile(r"shown this once: (mg-\S+)")
-    with _started("serve", "--host", "0.0.0.0", "--port", "0", cwd=tmp_path) as (_, screen):
-        key = shown.search(screen)[1]
-        line = next(line.strip() for line in screen.splitlines() if line.startswith("  python3"))
+    beyond = ("--host", "0.0.0.0")
+    with _started("serve", tmp_path, *beyond) as gateway:
+        found = shown.search(gateway.said())
+        assert found is not None
+        line = next(line.strip() for line in gateway.said().splitlines() if line.startswith("  python3"))
         ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=20, check=True)
         assert "simulated" in ended.stdout
-    assert all(key not in path.read_text() for path in (tmp_path / ".moongate").iterdir())
-    with _started("serve", "--host", "0.0.0.0", "--port", "0", cwd=tmp_path) as (_, screen):
-        assert not shown.search(screen)
-        assert "Callers need a key" in screen
+    assert all(found[1] not in path.read_text() for path in (tmp_path / ".moongate").iterdir())
+    with _started("serve", tmp_path, *beyond) as gateway:
+        assert not shown.search(gateway.said())
+        assert "put yours into MOONGATE_KEY" in gateway.said()
 
 
 def test_the_simulator_can_be_served_by_itself_and_put_behind_the_gateway(tmp_path: Path) -> None:
-    with _started("simulate", "--port", "0", cwd=tmp_path, until="No model") as (_, about):
-        settings = dict(re.findall(r"(KIMI_\w+)=(\S+)", about))
+    (tmp_path / "gateway").mkdir()
+    with _started("simulate", tmp_path) as simulator:
+        settings = dict(re.findall(r"(KIMI_\w+)=(\S+)", simulator.said()))
         assert set(settings) == {"KIMI_API_KEY", "KIMI_BASE_URL", "KIMI_CODE_API_KEY", "KIMI_API_BASE_URL"}
-        with _started("serve", "--port", "0", cwd=tmp_path, **settings) as (_, screen):
-            assert "moonshot-1 (moonshot), kimi-code-1 (kimi-code)" in screen
-            url = re.search(r"http://[\d.:]+", screen)[0]
+        with _started("serve", tmp_path / "gateway", **settings) as gateway:
+            assert "moonshot-1 (moonshot), kimi-code-1 (kimi-code)" in gateway.said()
             for model, route in (("kimi-k3", "moonshot/kimi-k3"), ("k3", "kimi-code/k3")):
-                body = f'{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}'.encode()
-                with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/chat/completions", body)) as reply:
+                body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+                with _post(gateway.url, body) as reply:
                     assert reply.headers["x-moongate-route"] == route
 
 
 def test_the_log_is_one_json_object_a_line_when_nobody_watches(tmp_path: Path) -> None:
-    with _started("serve", "--port", "0", cwd=tmp_path, LOG_LEVEL="debug") as (process, screen):
-        url = re.search(r"http://[\d.:]+", screen)[0]
-        with urllib.request.urlopen(f"{url}/health") as reply:
-            assert reply.status == 200
-        process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=10)
-    lines = log.splitlines()
-    assert lines
-    assert all(line.startswith("{") and line.endswith("}") for line in lines)
-    assert any('"path": "/health"' in line for line in lines)
+    with _started("serve", tmp_path, LOG_LEVEL="debug") as gateway, urllib.request.urlopen(f"{gateway.url}/health"):
+        pass
+    lines = [line for line in gateway.said().splitlines() if "{" in line and not line.startswith("  ")]
+    records = [json.loads(line) for line in lines]
+    assert "/health" in [record.get("path") for record in records]
 
 
 def test_while_developing_it_reloads_when_the_code_changes(tmp_path: Path) -> None:
     source = Path(__file__).parents[1] / "src" / "moongate" / "__init__.py"
-    with _started("serve", "--port", "0", cwd=tmp_path, NODE_ENV="development") as (process, _):
+    with _started("serve", tmp_path, NODE_ENV="development") as gateway:
         os.utime(source)
-        again = ""
         deadline = time.monotonic() + 20
-        while "listens on" not in again and time.monotonic() < deadline:
-            again += process.stdout.readline()
-        assert "listens on" in again
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=15) == 0
+        while gateway.said().count("listens on") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def _post(url: str, body: dict[str, object]) -> HTTPResponse:
+    request = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode())
+    return urllib.request.urlopen(request, timeout=10)

@@ -40,7 +40,7 @@ def _keys(entrance: Doors) -> Iterator[str]:
     if entrance.new_key:
         yield f"A key was made for callers, and is shown this once: {entrance.new_key}"
     elif entrance.policy.required:
-        yield "Callers need a key."
+        yield "Callers need a key; put yours into MOONGATE_KEY to try the lines below."
     else:
         yield "Callers need no key, as only this machine can reach the gateway."
 

@@ -1,12 +1,13 @@
 """One simulator and two gateways for all conformance tests: real processes, on ports of their own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
 
-from conformance.stand import Command, Gateway, Witness, get, moongate
+from conformance.stand import Gateway, Witness, get
+from processes import Command, moongate
 
 MASTER_KEY = "sk-example-conformance-master"
 COMMANDS = pytest.StashKey[list[Command]]()
@@ -34,7 +35,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if ran := config.stash.get(NODE_RAN, 0):
-        terminalreporter.write_line(f"conformance: {ran} tests of JavaScript SDKs ran under node")
+        terminalreporter.write_line(f"{ran} tests of the JavaScript SDKs ran under node")
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +75,9 @@ def bare_gateway_process(
         "KIMI_BASE_URL": f"{simulator_process.url}/v1",
         "KIMI_API_BASE_URL": f"{simulator_process.url}/coding",
         "MOONGATE_HOME": str(directory / "home"),
-        "MOONGATE_HEARTBEAT": "0.8",
+        "MOONGATE_HEARTBEAT": "1",
         "MOONGATE_STALL_TIMEOUT": "1",
-        "MAX_RETRIES": "2",
+        "MAX_RETRIES": "1",
     }
     with moongate("bare gateway", "serve", "--port", "0", directory=directory, environ=environ) as command:
         request.config.stash[COMMANDS].append(command)
@@ -90,6 +91,16 @@ def bare_gateway(bare_gateway_process: Command) -> Gateway:
     Its key is a fresh account each time, so that what is refused to one test is not held against the next.
     """
     return Gateway(bare_gateway_process, f"sk-example-of-caller-{next(_OWN_KEYS)}")
+
+
+@pytest.fixture
+def report_javascript_tests(request: pytest.FixtureRequest) -> Callable[[int], None]:
+    """Tells in the summary how many tests stand behind one."""
+
+    def report(ran: int) -> None:
+        request.config.stash[NODE_RAN] = ran
+
+    return report
 
 
 @pytest.fixture

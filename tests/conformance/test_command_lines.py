@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from conformance.stand import Command, Gateway, scripted
+from conformance.stand import Gateway, scripted
+from processes import Command
 
 CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
 POEM = "床前明月光，疑是地上霜。"

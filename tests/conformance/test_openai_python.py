@@ -142,7 +142,7 @@ def test_the_stream_helper_accumulates_a_completion(client: OpenAI) -> None:
 
 def test_a_silence_upstream_is_filled_with_what_the_sdk_skips(bare_gateway: Gateway) -> None:
     """Comments keep the connection open; they come before the first event and among them."""
-    message = user(scripted(text=POEM, silent_before_headers=1, silent_before_first_chunk=1))
+    message = user(scripted(text=POEM, silent_before_headers=1.3, silent_before_first_chunk=1.3))
     with (
         OpenAI(base_url=bare_gateway.base_url, api_key=bare_gateway.key, max_retries=0) as client,
         client.chat.completions.with_streaming_response.create(
@@ -150,6 +150,37 @@ def test_a_silence_upstream_is_filled_with_what_the_sdk_skips(bare_gateway: Gate
         ) as reply,
     ):
         assert text_of(list(reply.parse())) == POEM
+
+
+def test_a_stream_is_a_stream_although_the_upstream_answered_whole(client: OpenAI) -> None:
+    calls = [["get_weather", BEIJING], ["get_time", "{}"]]
+    message = user(scripted(answer_as="whole", reasoning="Let me see.", text=POEM, tools=calls))
+    with client.chat.completions.stream(
+        model="kimi-k3", messages=[message], tools=[WEATHER, CLOCK], stream_options={"include_usage": True}
+    ) as stream:
+        told = stream.get_final_completion()
+    [choice] = told.choices
+    assert (choice.message.role, choice.message.content, choice.finish_reason) == ("assistant", POEM, "tool_calls")
+    assert extra(choice.message, "reasoning_content") == "Let me see."
+    assert [[call.function.name, call.function.arguments] for call in choice.message.tool_calls] == calls
+    assert told.usage.total_tokens > told.usage.completion_tokens_details.reasoning_tokens > 0
+
+
+def test_a_whole_answer_is_whole_although_the_upstream_streamed(client: OpenAI) -> None:
+    calls = [["get_weather", BEIJING], ["get_time", "{}"]]
+    message = user(scripted(answer_as="stream", reasoning="Let me see.", text=POEM, tools=calls))
+    completion = client.chat.completions.create(model="kimi-k3", messages=[message], tools=[WEATHER, CLOCK])
+    [choice] = completion.choices
+    assert (choice.message.role, choice.message.content, choice.finish_reason) == ("assistant", POEM, "tool_calls")
+    assert extra(choice.message, "reasoning_content") == "Let me see."
+    assert [[call.function.name, call.function.arguments] for call in choice.message.tool_calls] == calls
+    assert completion.usage.total_tokens > completion.usage.completion_tokens_details.reasoning_tokens > 0
+
+
+def test_a_request_keeps_the_name_its_caller_gave_it(client: OpenAI) -> None:
+    named = {"x-request-id": "my-request-1"}
+    completion = client.chat.completions.create(model="kimi-k3", messages=[user()], extra_headers=named)
+    assert completion._request_id == "my-request-1"
 
 
 # Tools.

@@ -16,18 +16,16 @@ CROWD = 200
 async def test_200_streams_of_which_half_hang_up_leave_nothing_behind(gateway: Gateway, sim: Simulator) -> None:
     tracemalloc.start()
     try:
-        for seed in (0, 1):  # what is made once, such as connections and caches, is made now
-            await _crowd(gateway, sim, seed)
-            before = await _at_rest(gateway, sim)
-        for seed in (2, 3):
-            whole, gone = await _crowd(gateway, sim, seed)
-            assert whole + gone == CROWD
-            assert gone >= CROWD // 4
-            after = await _at_rest(gateway, sim)
+        first = await _round(gateway, sim, seed=0)  # what is made once, such as connections and caches, is made now
+        before = max(first, await _round(gateway, sim, seed=1))
+        after = [await _round(gateway, sim, seed=2)]
+        while after[-1].memory > before.memory * 1.02 and len(after) < 6:
+            # More or fewer connections may be kept from one round to the next; only a leak grows with every one.
+            after.append(await _round(gateway, sim, seed=len(after) + 2))
     finally:
         tracemalloc.stop()
-    assert after.tasks <= before.tasks
-    assert after.memory - before.memory < before.memory * 0.1, (before, after)
+    assert after[-1].tasks <= before.tasks
+    assert after[-1].memory <= before.memory * 1.02, (before, after)
 
 
 async def test_a_crowd_is_told_apart_in_the_log(gateway: Gateway, sim: Simulator) -> None:
@@ -37,6 +35,13 @@ async def test_a_crowd_is_told_apart_in_the_log(gateway: Gateway, sim: Simulator
     assert outcomes["answered"] == whole
     assert 0 < outcomes["hung up"] <= gone  # some left before their request did
     assert len({record["request_id"] for record in gateway.records()}) == outcomes.total()
+
+
+async def _round(gateway: Gateway, sim: Simulator, seed: int) -> "Rest":
+    whole, gone = await _crowd(gateway, sim, seed)
+    assert whole + gone == CROWD
+    assert gone >= CROWD // 4
+    return await _at_rest(gateway, sim)
 
 
 async def _crowd(gateway: Gateway, sim: Simulator, seed: int) -> tuple[int, int]:
@@ -61,8 +66,8 @@ async def _listen(gateway: Gateway, seconds: float) -> bool:
 
 
 class Rest(NamedTuple):
-    tasks: int
     memory: int
+    tasks: int
 
 
 async def _at_rest(gateway: Gateway, sim: Simulator, *, keep_log: bool = False) -> Rest:
@@ -75,4 +80,4 @@ async def _at_rest(gateway: Gateway, sim: Simulator, *, keep_log: bool = False) 
     if not keep_log:
         gateway.log.clear()
     gc.collect()
-    return Rest(len(asyncio.all_tasks()), tracemalloc.get_traced_memory()[0])
+    return Rest(tracemalloc.get_traced_memory()[0], len(asyncio.all_tasks()))

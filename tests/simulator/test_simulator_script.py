@@ -171,7 +171,7 @@ BAD = [
     ('{"refuse": "nope"}', "no such row 'nope'"),
     ('{"refuse": {"status": 99, "body": ""}}', "status"),
     ('{"refuse": {"status": 400, "body": "", "headers": {"X": "a\\r\\nB: c"}}}', "headers"),
-    ("[" * 5000, "nested too deeply"),
+    ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
 ]
 
 

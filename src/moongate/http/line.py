@@ -26,9 +26,7 @@ Beat = Callable[[], Awaitable[None]]
 class Line:
     """`async with` it around the work; leaving the block raises HungUp if the caller left first."""
 
-    def __init__(
-        self, receive: Receive, send: Send, heartbeat: float | None, beat: Beat, stuck: float = STUCK
-    ) -> None:
+    def __init__(self, receive: Receive, send: Send, heartbeat: float | None, beat: Beat, stuck: float = STUCK) -> None:
         self._receive = receive
         self._send = send
         self._heartbeat = heartbeat

@@ -5,7 +5,7 @@ from typing import Final
 
 from moongate.simulator.values import JsonObject, as_object, as_objects, as_text
 
-_DEPTH: Final = 12
+_DEPTH: Final = 6
 _LARGEST: Final = 1 << 53
 
 

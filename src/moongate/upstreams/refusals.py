@@ -60,17 +60,26 @@ COMMON = (
     Row(Kind.TIMED_OUT, status(408)),
     Row(Kind.REQUEST_REFUSED, CLIENT_ERRORS),
     Row(Kind.FAILED, SERVER_ERRORS),
-    # Found inside a reply that began with 200: the type alone speaks for a refusal of the request.
-    Row(Kind.REQUEST_REFUSED, status(200), r"^invalid_request_error\b"),
     Row(Kind.FAILED),
 )
 """The end of every upstream's table. Anything that matches nothing else is a failure of the upstream."""
+
+STANDS_FOR = (
+    (r"^(rate_limit|engine_overloaded|exceeded_current_quota)", 429),
+    (r"^(access_terminated|permission)", 403),
+    (r"authentication|incorrect_api_key", 401),
+    (r"^resource_not_found", 404),
+    (r"^(invalid_request|content_filter)", 400),
+    (r"", 500),
+)
+"""An error told inside a reply that began with 200 has lost its status; its type says which it would have been."""
 
 
 def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> GatewayError:
     """The error a refusal stands for, its text fit to be shown: no markup, no credential, no account id."""
     message, word, _ = error_of(body)
-    row = next(row for row in (*rows, *COMMON) if _matches(row, head.status, f"{word} {message}"))
+    code = head.status if head.status >= 400 else _stands_for(word)
+    row = next(row for row in (*rows, *COMMON) if _matches(row, code, f"{word} {message}"))
     if head.media_type == "text/html":
         message = _MARKUP.sub(" ", message)
     message = " ".join(redact(message, *secrets).split()) or f"the upstream answered {head.status} and said nothing"
@@ -78,11 +87,15 @@ def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> 
     return GatewayError(
         row.kind,
         f"{message} ({row.hint})" if row.hint else message,
-        status=head.status if handed_back and head.status in CLIENT_ERRORS else None,
+        status=code if handed_back and code in CLIENT_ERRORS else None,
         type=redact(word, *secrets)[:100] if handed_back and word else None,
         retry_after=_wait(head, message),
         upstream_status=head.status,
     )
+
+
+def _stands_for(word: str) -> int:
+    return next(code for pattern, code in STANDS_FOR if re.search(pattern, word))
 
 
 def _matches(row: Row, code: int, text: str) -> bool:

@@ -8,8 +8,9 @@ function environment(name) {
 
 export const gateway = { url: environment("MOONGATE_URL"), key: environment("MOONGATE_KEY") };
 
-/** A gateway without accounts, for callers who bring a key of their own; each call is another caller. */
 let callers = 0;
+
+/** A gateway without accounts, for callers who bring a key of their own; each call is another caller. */
 export function bareGateway() {
   callers += 1;
   return { url: environment("MOONGATE_BARE_URL"), key: `sk-example-of-node-${process.pid}-${callers}` };

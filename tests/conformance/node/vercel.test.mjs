@@ -48,7 +48,7 @@ test("a whole answer, with reasoning and usage", async () => {
 });
 
 test("a streamed answer, with reasoning and usage", async () => {
-  const prompt = scripted("Hello", { reasoning: "Let me recite.", text: POEM, piece: 2, split: 5 });
+  const prompt = scripted("Hello", { reasoning: "Let me recite.", text: POEM, piece: 2, split: 5, comments: true, crlf: true });
   const found = await parts({ prompt });
   assert.equal(textOf(found), POEM);
   const reasoning = found.map((part) => (part.type === "reasoning-delta" ? part.text : "")).join("");
@@ -81,6 +81,17 @@ test("tools in parallel are called and answered, streamed", async () => {
   assert.deepEqual(results.sort(), ["Paris: 晴，21°C", "北京: 晴，21°C"]);
   assert.match(textOf(found), /^Let me see\..*simulated/);
   assert.equal(found.at(-1).finishReason, "stop");
+});
+
+test("a stream with tools is one although the upstream answered whole", async () => {
+  const calls = ["北京", "Paris"].map((city) => ["getWeather", JSON.stringify({ city })]);
+  const script = { answer_as: "whole", reasoning: "Tools.", text: POEM, tools: calls };
+  const found = await parts({ prompt: scripted("The weather, at once?", script), tools: { getWeather } });
+  assert.equal(textOf(found), POEM);
+  const inputs = found.filter((part) => part.type === "tool-call").map((part) => part.input.city);
+  assert.deepEqual(inputs, ["北京", "Paris"]);
+  assert.equal(found.at(-1).finishReason, "tool-calls");
+  assert.ok(found.at(-1).totalUsage.totalTokens > 0);
 });
 
 test("a tool that is demanded is called", async () => {

@@ -106,19 +106,18 @@ class WholeDecoder:
 
     def end(self) -> Iterator[Reading]:
         body = b"".join(self._parts)
-        deltas = Choices().read(_read(body, self._explain))
+        deltas = Choices().read(_read(body, self._explain, when_cut=Kind.TRUNCATED))
         yield Reading(body, (*deltas, Closed()))
 
 
-def _read(data: bytes, explain: Explain) -> Completion:
+def _read(data: bytes, explain: Explain, when_cut: Kind = Kind.PROTOCOL) -> Completion:
     try:
         completion = _completion(data)
     except msgspec.ValidationError as error:
         raise GatewayError.protocol(f"the upstream sent a completion of an unknown shape: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if "truncated" in str(error):
-            raise GatewayError.truncated() from error
-        raise GatewayError.protocol(f"the upstream sent malformed JSON: {error}") from error
+        kind = when_cut if "truncated" in str(error) else Kind.PROTOCOL
+        raise GatewayError(kind, f"the upstream sent malformed JSON: {error}") from error
     if bytes(completion.error) not in (b"", b"null"):
         raise explain(SAID_OK, data)
     return completion
