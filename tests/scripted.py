@@ -89,12 +89,12 @@ CREDENTIAL = Sealed("sk-example-of-the-operator")
 
 
 async def packets_of(
-    incoming: Played, *, first_byte: float = FOREVER, stall: float = FOREVER, total: float = FOREVER
+    incoming: Played, *, first_byte: float = FOREVER, stall: float = FOREVER, total: float = FOREVER, choices: int = 1
 ) -> AsyncIterator[Packet]:
     """The packets the driver makes of a reply; times in seconds from now."""
     now = asyncio.get_running_loop().time()
     deadlines = Deadlines(now + first_byte, stall, now + total)
-    async with converse(PLATFORM, asked(), ROUTE, CREDENTIAL, Stage(incoming), deadlines) as spoken:
+    async with converse(PLATFORM, asked(choices=choices), ROUTE, CREDENTIAL, Stage(incoming), deadlines) as spoken:
         async for packet in spoken.packets:
             yield packet
 
@@ -122,10 +122,10 @@ class Heard:
         return fold.whole()
 
 
-async def hear(incoming: Played, **deadlines: float) -> Heard:
+async def hear(incoming: Played, *, choices: int = 1, **deadlines: float) -> Heard:
     heard = Heard()
     try:
-        async for packet in packets_of(incoming, **deadlines):
+        async for packet in packets_of(incoming, choices=choices, **deadlines):
             heard.packets.append(packet)
     except GatewayError as error:
         heard.failure = error

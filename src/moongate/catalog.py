@@ -147,7 +147,7 @@ class Catalog:
     def _no_such(self, name: str) -> str:
         known = [*(model.id for model in self.models()), *(alias.name for alias in ALIASES)]
         near = get_close_matches(name[:256], known, n=3, cutoff=0.4)
-        shown = name[:80].encode("unicode_escape").decode() + ("…" if len(name) > 80 else "")
+        shown = name[:80].encode("unicode_escape").decode() + ("..." if len(name) > 80 else "")
         hint = f"; did you mean {' or '.join(near)}?" if near else "; GET /v1/models lists what there is"
         return f"there is no model {shown}{hint}"
 

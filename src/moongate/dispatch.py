@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -23,8 +24,8 @@ from moongate.upstreams.driver import Deadlines, Transport, converse
 UPSTREAM_IDS = ("x-trace-id", "msh-request-id", "x-request-id")
 """Headers in which vendors name a request, for their support."""
 
-PAUSE = 0.2
-"""Seconds before the network is tried again, doubled each time."""
+PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds before the same is tried again, doubled each time up to the longest."""
 
 
 class Patience(Struct, frozen=True):
@@ -35,6 +36,10 @@ class Patience(Struct, frozen=True):
     stall: float
     total: float
     retries: int
+
+
+Tried: TypeAlias = tuple[str, Route]
+"""An account's name and the route for which it has been refused: a plan may lack one model and have another."""
 
 
 class Speaking:
@@ -66,8 +71,9 @@ class Dispatch:
         self, ask: ChatRequest, routes: Sequence[Route], own: tuple[Account, ...], exchange: Exchange
     ) -> AsyncIterator[Speaking]:
         """A reply that has said its first word. Raises the GatewayError of the last attempt, or NO_ACCOUNT."""
-        end = asyncio.get_running_loop().time() + self._patience.total
-        tried: set[str] = set()
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._patience.total
+        tried: set[Tried] = set()
         failure: GatewayError | None = None
         async with AsyncExitStack() as held:
             for remaining in reversed(range(self._patience.retries + 1)):
@@ -81,7 +87,10 @@ class Dispatch:
                         raise
                     failure = error
                 if failure.kind.retry == "same":
-                    await asyncio.sleep(PAUSE * 2 ** (len(exchange.attempts) - 1))
+                    pause = min(PAUSE * 2 ** (len(exchange.attempts) - 1), LONGEST_PAUSE)
+                    if clock() + pause >= end:
+                        raise failure
+                    await asyncio.sleep(pause)
             yield speaking
 
     @asynccontextmanager
@@ -90,7 +99,7 @@ class Dispatch:
         ask: ChatRequest,
         routes: Sequence[Route],
         own: tuple[Account, ...],
-        tried: set[str],
+        tried: set[Tried],
         end: float,
         exchange: Exchange,
     ) -> AsyncIterator[Speaking]:
@@ -109,9 +118,10 @@ class Dispatch:
                 )
                 opening = await _until_first_word(spoken.packets)
             except GatewayError as error:
-                exchange.attempts.append(attempted(error))
+                if error.kind.origin != "caller":  # else nothing was asked
+                    exchange.attempts.append(attempted(error))
                 if error.kind.retry == "elsewhere":
-                    tried.add(account.name)
+                    tried.add((account.name, route))
                 raise _fair(error, account) from error
             exchange.attempts.append(attempted())
             exchange.route, exchange.account = route, account.name
@@ -120,17 +130,17 @@ class Dispatch:
             yield Speaking(spoken.opening.dialect, streamed=spoken.streamed, held=opening, rest=spoken.packets)
 
     async def _lease(
-        self, held: AsyncExitStack, routes: Sequence[Route], own: tuple[Account, ...], tried: set[str]
+        self, held: AsyncExitStack, routes: Sequence[Route], own: tuple[Account, ...], tried: set[Tried]
     ) -> tuple[Account, Route]:
-        """An account for the first of `routes` that has one."""
-        *first, last = routes
-        for route in first:
+        """An account for the first of `routes` that has one left to try."""
+        for place, route in enumerate(routes, 1):
+            avoid = {name for name, refused in tried if refused == route}
             try:
-                return await held.enter_async_context(self._pool.lease(route, own, tried)), route
+                return await held.enter_async_context(self._pool.lease(route, own, avoid)), route
             except GatewayError as error:
-                if error.kind is not Kind.NO_ACCOUNT:
+                if error.kind is not Kind.NO_ACCOUNT or place == len(routes):
                     raise
-        return await held.enter_async_context(self._pool.lease(last, own, tried)), last
+        raise GatewayError(Kind.NO_ACCOUNT, "there is no way to serve this model")
 
     def _deadlines(self, ask: ChatRequest, end: float) -> Deadlines:
         patience = self._patience

@@ -141,7 +141,6 @@ def test_a_closed_tool_call_cannot_resume(between: Delta) -> None:
     assert failure.value.kind is Kind.PROTOCOL
 
 
-@pytest.mark.xfail(strict=True, reason="two calls under one index are run together, the second's id and name lost")
 def test_two_tool_calls_under_one_index_are_not_run_together() -> None:
     told = outcome(ToolCall(0, "{}", "t0", "f"), ToolCall(0, "{}", "t1", "g"), Finished("tool_calls"))
     if isinstance(told, Kind):

@@ -15,6 +15,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.c2lnbmF0dXJlLW9mLXRoaXM"
 SECRETS = {
     "an account and its key": (f"Your account {ORG}<{AK}> request reached max RPM: 3", (ORG, AK)),
     "an account of another shape": ("Your account acme.team<k-12> is suspended", ("acme.team", "k-12")),
+    "an account whose key looks like a tag": ("Your account 月/x<abcdef> is suspended", ("月/x", "abcdef")),
     "an account in braces": ("Your account {org}<{ak}> is suspended", ("{org}", "{ak}")),
     "an account in angle brackets": (f"You exceeded your current token quota: <{ORG}> 0, please", (ORG,)),
     "an organization alone": (f"organization {ORG} is closed", (ORG,)),
@@ -37,7 +38,6 @@ def test_a_secret_is_taken_out(name: str) -> None:
         assert secret not in shown
 
 
-@pytest.mark.xfail(strict=True, reason="keys minted by the gateway itself are not recognised")
 def test_a_key_that_this_gateway_made_is_taken_out() -> None:
     assert "mg-Zm9vYmFyYmF6" not in redact("there is no model mg-Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4")
 
@@ -70,9 +70,6 @@ def test_a_known_secret_never_survives_and_nothing_ever_raises(before: str, secr
     assert known not in redact(before + known + after, known)
 
 
-QUADRATIC = pytest.mark.xfail(strict=True, reason="the pattern starts anew at every character: time grows as a square")
-
-
 @pytest.mark.parametrize(
     "piece",
     [
@@ -84,12 +81,12 @@ QUADRATIC = pytest.mark.xfail(strict=True, reason="the pattern starts anew at ev
         "bearer ",
         "sk-",
         "org-",
-        pytest.param("{", marks=QUADRATIC),
+        "{",
     ],
 )
 def test_a_long_text_is_read_in_one_go(piece: str) -> None:
     """Paths and names are the caller's to choose, and refusals the upstream's."""
-    text = piece * (20_000 // len(piece))
+    text = piece * (20_000 // len(piece)) + "<"
     began = time.process_time()
     redact(text)
     assert time.process_time() - began < 0.1

@@ -43,6 +43,7 @@ async def test_a_door(sim: Simulator, serve: Serve, settings: dict[str, str], he
         assert reply.status == 401
         assert body["error"]["code"] == "invalid_api_key"
         assert reply.headers["x-moongate-origin"] == "caller"
+        assert reply.headers["www-authenticate"] == "Bearer"
         assert not [seen for seen in sim.seen if seen.method == "POST"]
     else:
         assert reply.status == 200

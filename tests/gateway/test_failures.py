@@ -84,8 +84,10 @@ async def test_a_stream_that_breaks_ends_in_an_error_event_and_never_in_done(
 ) -> None:
     sim.enqueue(BREAKS[name])
     async with hasty.ask(stream=True) as reply:
-        told = events(await reply.read())
+        body = await reply.read()
+    told = events(body)
     assert reply.status == 200
+    assert body.endswith(b": x-moongate-origin: upstream\n\n")
     assert "[DONE]" not in told
     assert any(chunk.get("choices") for chunk in told[:-1])
     assert told[-1]["error"]["message"]

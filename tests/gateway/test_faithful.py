@@ -103,7 +103,7 @@ async def test_a_retired_name_is_answered_by_a_current_model_and_says_so(gateway
 
 async def test_what_kimi_refuses_of_common_clients_is_adapted_and_announced(gateway: Gateway, sim: Simulator) -> None:
     body = {
-        "model": "kimi-k2.6",
+        "model": "kimi-k2.7-code",
         "temperature": 0,
         "top_p": 0.5,
         "presence_penalty": 0,
@@ -130,6 +130,15 @@ async def test_what_kimi_refuses_of_common_clients_is_adapted_and_announced(gate
     notes = reply.headers["x-moongate-notes"]
     for told in ("temperature", "top_p", "developer", "empty text", "tool_choice weather"):
         assert told in notes
+
+
+async def test_a_forced_tool_is_called_where_thinking_may_give_way(gateway: Gateway, sim: Simulator) -> None:
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+    choice = {"type": "function", "function": {"name": "weather"}}
+    async with gateway.ask(model="kimi-k2.6", tools=[tool], tool_choice=choice) as reply:
+        message = (await reply.json())["choices"][0]["message"]
+    assert message["tool_calls"][0]["function"]["name"] == "weather"
+    assert "thinking switched off" in reply.headers["x-moongate-notes"]
 
 
 async def test_strict_refuses_what_would_have_to_be_changed(gateway: Gateway, sim: Simulator) -> None:

@@ -98,6 +98,7 @@ async def test_what_is_not_there_is_a_404_and_what_is_asked_wrongly_a_405(gatewa
         assert (reply.status, error["code"]) == (status, code), path
         assert reply.headers["x-moongate-origin"] == "caller"
         assert reply.headers["x-request-id"]
+        assert ("allow" in reply.headers) == (status == 405)
 
 
 async def test_every_reply_has_a_name_and_keeps_a_well_formed_one(gateway: Gateway) -> None:
@@ -154,7 +155,10 @@ async def test_only_the_origins_that_are_allowed_may_read(serve: Serve) -> None:
         async with gateway.ask(headers={"origin": "https://app.example"}) as reply:
             assert reply.headers["access-control-allow-origin"] == "https://app.example"
         async with gateway.ask(headers={"origin": "https://evil.example"}) as reply:
+            assert reply.status == 403  # CORS alone would hide the answer, but have it paid for
             assert "access-control-allow-origin" not in reply.headers
+        async with gateway.ask(headers={"origin": gateway.url}) as reply:
+            assert reply.status == 200
 
 
 async def test_the_client_behind_a_trusted_proxy_is_who_the_log_names(serve: Serve) -> None:

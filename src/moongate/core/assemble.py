@@ -39,7 +39,7 @@ class Assembler:
         self._ended = False
         self._blocks = 0
         self._open: BlockKind | None = None
-        self._tool = -1
+        self._tool, self._tool_id = -1, ""
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
 
@@ -97,10 +97,12 @@ class Assembler:
         yield BlockDelta(self._blocks - 1, kind, text)
 
     def _call(self, fragment: ToolCall) -> Iterator[Event]:
-        if self._open != "tool_call" or fragment.index != self._tool:
-            if fragment.index <= self._tool:
+        # A new id is a new call, also under an index that was used: some servers number all their calls 0.
+        is_named_anew = bool(fragment.id) and fragment.id != self._tool_id
+        if self._open != "tool_call" or fragment.index != self._tool or is_named_anew:
+            if fragment.index <= self._tool and not is_named_anew:
                 raise GatewayError.protocol(f"tool call {fragment.index} went on after it was closed")
-            self._tool = fragment.index
+            self._tool, self._tool_id = fragment.index, fragment.id
             yield from self._switch("tool_call", fragment.id, fragment.name)
         if fragment.arguments:
             yield BlockDelta(self._blocks - 1, "tool_call", fragment.arguments)

@@ -26,6 +26,7 @@ class Kind(Enum):
 
     # The gateway's own.
     NO_ACCOUNT = ("no_account", 503, "gateway", "never")
+    MISDIRECTED = ("misdirected", 502, "gateway", "elsewhere")
     INTERNAL = ("internal", 500, "gateway", "never")
 
     # The upstream refused this request, and would refuse it from any account.
@@ -63,7 +64,8 @@ class GatewayError(Exception):
 
     `message` is for the person who called and holds no secret. `status` and `type` are the upstream's own where they
     are handed back as they came; `param` names the field at fault, as `messages[0].content`; `retry_after` is in
-    seconds; `upstream_status` is what the upstream answered, for the log.
+    seconds; `allow` names the methods that would have been right; `upstream_status` is what the upstream answered, for
+    the log.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class GatewayError(Exception):
         type: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        allow: str | None = None,
         upstream_status: int | None = None,
     ) -> None:
         super().__init__(message)
@@ -84,6 +87,7 @@ class GatewayError(Exception):
         self.type = type
         self.param = param
         self.retry_after = retry_after
+        self.allow = allow
         self.upstream_status = upstream_status
 
     def __repr__(self) -> str:

@@ -9,8 +9,9 @@ _PATTERNS = tuple(
     for pattern, replacement in (
         # "Your account org-…<ak-…> request reached …", "quota: <org-…> 0": observed in 429 bodies of the platform.
         (r"(?<=account )\S*<[^<>\s]*>", HIDDEN),
-        (r"(?<![\w.-])[\w.{}-]*<(?!/?[a-zA-Z]+\s*/?>)[^<>\s]{3,}>", HIDDEN),
+        (r"(?<![\w.{}-])[\w.{}-]*<(?!/?[a-zA-Z]+\s*/?>)[^<>\s]{3,}>", HIDDEN),
         (r"\b(?:org|ak|proj)-[A-Za-z0-9]{8,}\b", HIDDEN),
+        (r"(?<=Users )\S+(?= not found)", HIDDEN),
         (r"\bsk-[A-Za-z0-9_-]{6,}", HIDDEN),
         (r"\bmg-[A-Za-z0-9_-]{32,}", HIDDEN),  # a key this gateway made
         (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", HIDDEN),
@@ -18,7 +19,7 @@ _PATTERNS = tuple(
     )
 )
 
-_SUSPECT = re.compile(r"<|sk-|mg-|eyJ|org-|ak-|proj-|bearer", re.IGNORECASE)
+_SUSPECT = re.compile(r"<|users |sk-|mg-|eyJ|org-|ak-|proj-|bearer", re.IGNORECASE)
 """Without one of these no pattern can match; most of what is logged has none."""
 
 

@@ -28,12 +28,13 @@ class Origin(Struct, frozen=True):
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """`include_usage`: the caller of a stream wants the token counts told at its end."""
+    """`include_usage`: the caller of a stream wants the token counts told at its end. `choices`: how many answers."""
 
     id: str
     received: float
     model: str
     stream: bool
     include_usage: bool
+    choices: int = 1
     params: Params
     origin: Origin

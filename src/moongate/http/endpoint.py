@@ -18,7 +18,7 @@ from moongate.dialects.dialect import Server
 from moongate.gateway import Answer, Gateway
 from moongate.http.body import read_body
 from moongate.http.line import HungUp, Line
-from moongate.http.reply import JSON, STREAM, around, around_error, told
+from moongate.http.reply import JSON, STREAM, around, around_error, aside, told
 from moongate.wire.sse import encode_comment
 
 THINKING = "still working"
@@ -89,7 +89,8 @@ class Telling:
             async for data in stream:
                 self._mark()
                 await self.line.write(data)
-        await self._finish()
+        failure = self.exchange.failure
+        await self._finish(aside(failure) if failure else b"")
 
     async def beat(self) -> None:
         """Breaks the silence of a stream. A whole reply has no way to say that it is not there yet."""
@@ -101,8 +102,7 @@ class Telling:
     async def break_off(self, error: GatewayError) -> None:
         """End a stream that began with heartbeats alone; one that broke later has told it already."""
         if not self._is_over:
-            await self.line.write(self._server.fail(error))
-            await self._finish()
+            await self._finish(self._server.fail(error) + aside(error))
 
     async def _begin(self) -> None:
         self.has_begun = True

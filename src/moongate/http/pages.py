@@ -113,7 +113,7 @@ class Pages:
 
     def _refused(self, request: Request, error: Exception) -> Response:
         """An error of a page, in the same shape as those of the surfaces."""
-        failure = _not_here(request, error.status_code) if isinstance(error, HTTPException) else error
+        failure = _not_here(request, error) if isinstance(error, HTTPException) else error
         if not isinstance(failure, GatewayError):
             raise failure
         exchange: Exchange = request.scope["state"]["exchange"]
@@ -123,10 +123,11 @@ class Pages:
         return Response(body, failure.status, headers)
 
 
-def _not_here(request: Request, status: int) -> GatewayError:
+def _not_here(request: Request, error: HTTPException) -> GatewayError:
     """Starlette's 404 and 405, which it would tell in plain text."""
-    if status == 405:
-        return GatewayError(Kind.WRONG_METHOD, f"{request.url.path} is not asked with {request.method}")
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("Allow")
+        return GatewayError(Kind.WRONG_METHOD, f"{request.url.path} is not asked with {request.method}", allow=allow)
     return GatewayError(Kind.UNKNOWN_PATH, f"there is no {request.url.path} here; /docs lists what there is")
 
 

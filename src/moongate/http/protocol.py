@@ -9,6 +9,7 @@ from uvicorn.server import ServerState
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.dialects.openai_chat.server import OpenAIChat
+from moongate.http.request_id import request_id
 from moongate.http.server import HEAD_LIMIT
 
 
@@ -48,7 +49,7 @@ class Protocol(HttpToolsProtocol):
         head = (
             f"HTTP/1.1 {error.status} {'Bad Request' if error.status == 400 else 'Request Header Fields Too Large'}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-moongate-origin: {error.kind.origin}\r\nconnection: close\r\n\r\n"
+            f"x-request-id: {request_id(None)}\r\nx-moongate-origin: {error.kind.origin}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()

@@ -3,8 +3,9 @@
 import math
 import re
 
-from moongate.core.errors import GatewayError
+from moongate.core.errors import GatewayError, Kind
 from moongate.core.exchange import Exchange
+from moongate.wire.sse import encode_comment
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -46,9 +47,19 @@ def around(exchange: Exchange, *first: tuple[bytes, bytes]) -> Headers:
 def around_error(exchange: Exchange, error: GatewayError, length: int) -> Headers:
     headers = around(exchange, JSON, (b"content-length", str(length).encode()))
     headers.append((b"x-moongate-origin", error.kind.origin.encode()))
-    if error.retry_after is not None:
-        headers.append((b"retry-after", str(math.ceil(error.retry_after)).encode()))
+    facts = {
+        "retry-after": None if error.retry_after is None else str(math.ceil(error.retry_after)),
+        "allow": error.allow,
+        "www-authenticate": "Bearer" if error.kind is Kind.UNAUTHENTICATED else None,
+    }
+    headers += [(name.encode(), value.encode()) for name, value in facts.items() if value is not None]
     return headers
+
+
+def aside(error: GatewayError) -> bytes:
+    """What would have been headers of an error, said in a stream that has none left to send."""
+    wait = "" if error.retry_after is None else f"; retry-after: {math.ceil(error.retry_after)}"
+    return encode_comment(f"x-moongate-origin: {error.kind.origin}{wait}")
 
 
 def safe(value: str) -> str:

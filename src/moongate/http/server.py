@@ -44,6 +44,7 @@ class Server:
         self._dialect = dialect
         self._observers = tuple(observers)
         self._trusted = trusted_proxies
+        self._origins = allowed_origins
         self._clock = clock
         self._inner = CORSMiddleware(
             self._route,
@@ -95,7 +96,16 @@ class Server:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD_LIMIT:
             raise GatewayError(Kind.HEADERS_TOO_LARGE, f"the headers are larger than {HEAD_LIMIT} bytes")
         if scope["path"] in self._endpoints and scope["method"] != "POST":
-            raise GatewayError(Kind.WRONG_METHOD, f"{scope['path']} is asked with POST, not {scope['method']}")
+            message = f"{scope['path']} is asked with POST, not {scope['method']}"
+            raise GatewayError(Kind.WRONG_METHOD, message, allow="POST")
+        origin = scope["state"]["headers"].get("origin")
+        if origin is not None and not self._is_allowed(origin, scope["state"]["headers"]):
+            raise GatewayError(Kind.FORBIDDEN, "pages of this origin may not ask; see ALLOWED_ORIGINS")
+
+    def _is_allowed(self, origin: str, headers: Mapping[str, str]) -> bool:
+        """CORS alone hides a reply from a page but lets it ask, and so spend: here it may not even ask."""
+        mine = (f"http://{headers.get('host')}", f"https://{headers.get('host')}")
+        return "*" in self._origins or origin in self._origins or origin in mine
 
 
 def _noting(send: Send, exchange: Exchange) -> Send:

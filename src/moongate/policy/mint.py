@@ -3,20 +3,24 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from moongate.policy.keys import digest
 
 FILE = "keys.json"
 
 
+Digest: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
 class MintedKeys(Struct, frozen=True):
     """`salt` and `digests` as they stand in the file, base64 there."""
 
-    salt: bytes
-    digests: tuple[bytes, ...]
+    salt: Annotated[bytes, Meta(min_length=16, max_length=64)]
+    digests: Annotated[tuple[Digest, ...], Meta(min_length=1)]
 
 
 def minted_keys(home: Path) -> tuple[MintedKeys, str | None]:

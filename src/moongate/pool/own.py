@@ -30,8 +30,8 @@ class OwnAccounts:
         )
 
     def _upstream(self, text: str) -> Upstream | None:
-        name = next((name for shape, name in SHAPES if text.startswith(shape) and len(text) > len(shape)), None)
-        return self._upstreams.get(name) if name else None
+        shape, name = next(((shape, name) for shape, name in SHAPES if text.startswith(shape)), ("", ""))
+        return self._upstreams.get(name) if len(text) > len(shape) else None
 
 
 def _name(place: int, caller: Caller) -> str:

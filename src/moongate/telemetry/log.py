@@ -56,7 +56,7 @@ def configure(level: Level, *, as_json: bool, to: TextIO | None = None) -> None:
 
 def _redact_event(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
     """The last net under everything that is logged, by whomever."""
-    return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: _clean(value) if name != "trace" else redact(value) for name, value in event.items()}
 
 
 class RequestLog:
@@ -85,12 +85,12 @@ def facts(record: Record) -> dict[str, object]:
     known = {
         "request_id": exchange.request_id,
         "method": exchange.method,
-        "path": _printable(exchange.path),
+        "path": exchange.path,
         "client": exchange.client,
         "caller": exchange.caller.name if exchange.caller else None,
-        "gen_ai.request.model": _printable(exchange.model) or None,
+        "gen_ai.request.model": exchange.model or None,
         "stream": exchange.stream if exchange.model else None,
-        "route": _printable(str(exchange.route)) if exchange.route else None,
+        "route": str(exchange.route) if exchange.route else None,
         "account": exchange.account or None,
         "status": exchange.status,
         "outcome": exchange.outcome,
@@ -103,7 +103,7 @@ def facts(record: Record) -> dict[str, object]:
         **_usage(exchange),
         **_failure(exchange),
     }
-    return {name: value for name, value in known.items() if value is not None}
+    return {name: _clean(value) for name, value in known.items() if value is not None}
 
 
 def _usage(exchange: Exchange) -> Mapping[str, object]:
@@ -125,7 +125,7 @@ def _failure(exchange: Exchange) -> Mapping[str, object]:
     return {
         "error.type": failure.kind.code,
         "origin": failure.kind.origin,
-        "reason": _printable(failure.message),
+        "reason": failure.message,
         "upstream_status": failure.upstream_status,
     }
 
@@ -141,7 +141,13 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _printable(text: str) -> str:
-    """One line without a secret, whatever a caller put into it."""
-    text = redact(text)
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+def _clean(value: object) -> object:
+    """Every text in it on one line and without a secret, whoever put it there."""
+    if isinstance(value, str):
+        text = redact(value)
+        return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _clean(item) for name, item in value.items()}
+    return value

@@ -6,7 +6,6 @@ this file say so for each.
 
 from functools import partial
 
-import msgspec
 from msgspec import Raw, Struct
 
 from moongate.core.errors import GatewayError
@@ -19,7 +18,7 @@ from moongate.upstreams import listing, refusals
 from moongate.upstreams.contract import Contract, fit
 from moongate.upstreams.upstream import Opening
 from moongate.wire.http import Flow, HttpCall, HttpHead
-from moongate.wire.patch import fields, patch
+from moongate.wire.patch import fields, members, patch
 
 
 class ChatApi(Struct, frozen=True):
@@ -38,7 +37,7 @@ class ChatApi(Struct, frozen=True):
         explain = partial(self._explain, credential)
         return Opening(
             call=HttpCall("POST", f"{self.base_url}/chat/completions", self._headers(credential), fitted.body),
-            decoder=partial(client.decoder, explain=explain),
+            decoder=partial(client.decoder, explain=explain, choices=ask.choices),
             dialect=DIALECT,
             explain=explain,
             notes=fitted.notes,
@@ -74,5 +73,4 @@ def _renamed(ask: ChatRequest, route: Route) -> dict[str, object]:
 
 def _enabled(thinking: Raw | None) -> dict[str, object]:
     """Thinking switched on; whatever else the caller said about it, such as how hard, stays."""
-    said = msgspec.json.decode(thinking) if thinking is not None else None
-    return {**(said if isinstance(said, dict) else {}), "type": "enabled"}
+    return {**(members(thinking) or {}), "type": "enabled"}

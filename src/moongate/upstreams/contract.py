@@ -5,7 +5,7 @@ forced while the model thinks, empty text parts. Each row says what is done abou
 Rows speak of the wire: they apply to the body as it is about to leave, whatever dialect it was asked in.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias, assert_never
 
@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.request import Params
-from moongate.wire.patch import GONE, Gone, fields, patch
+from moongate.wire.patch import GONE, Gone, fields, members, patch
 
 
 class Pinned(Struct, frozen=True):
@@ -30,19 +30,21 @@ class SystemRole(Struct, frozen=True):
 
 
 class NoEmptyText(Struct, frozen=True):
-    """Empty text parts are taken out, and messages that were nothing else; so are empty lists beside tool calls."""
+    """Empty text parts are taken out, and messages that were nothing else; so are empty lists beside other things."""
 
 
-class ToolChoice(Struct, frozen=True):
-    """What stands in for a choice the endpoint refuses. `named`: a forced function; the others are not offered then.
-    `only_thinking`: the refusal holds only while the model thinks."""
-
-    named: Literal["required", "auto"]
-    required: Literal["required", "auto"]
-    only_thinking: bool
+class NamedTool(Struct, frozen=True):
+    """A function cannot be named; `required` with no other tool on offer comes to the same."""
 
 
-Rule: TypeAlias = Pinned | SystemRole | NoEmptyText | ToolChoice
+class FreeChoice(Struct, frozen=True):
+    """While the model thinks no tool can be forced. Where it may stop thinking, and nobody asked it to think, it stops;
+    else the choice becomes its own, of the named tool alone if one was named."""
+
+    may_stop_thinking: bool = False
+
+
+Rule: TypeAlias = Pinned | SystemRole | NoEmptyText | NamedTool | FreeChoice
 Thinks: TypeAlias = Literal["always", "by default"]
 
 
@@ -60,8 +62,17 @@ class Fitted(Struct, frozen=True):
 
 
 Value: TypeAlias = Raw | Gone
+Members: TypeAlias = Mapping[str, Value]
 Change: TypeAlias = tuple[dict[str, Value], str]
 """Top-level members and their new values, and the note that announces it."""
+
+
+class Ask(Struct, frozen=True):
+    """What a rule looks at: the request's members as they stand by now, and what is known of the model."""
+
+    members: Members
+    model: str
+    is_thinking: bool
 
 
 def fit(contracts: Iterable[Contract], model: str, body: bytes, mode: Params) -> Fitted:
@@ -69,53 +80,73 @@ def fit(contracts: Iterable[Contract], model: str, body: bytes, mode: Params) ->
     contract = next((row for row in contracts if any(fnmatchcase(model, name) for name in row.models)), None)
     if contract is None or mode == "pass":
         return Fitted(body)
-    members: dict[str, Value] = {**fields(body)}
-    thinking = contract.thinks == "always" or not _is_off(members.get("thinking"))
+    before: Members = fields(body)
     changes: dict[str, Value] = {}
     notes: list[str] = []
     for rule in contract.rules:
-        for change, note in _apply(rule, members, thinking, model):
+        members = {**before, **changes}
+        is_thinking = contract.thinks == "always" or _thinking(members) != "disabled"
+        for change, note in _apply(rule, Ask(members, model, is_thinking)):
             if mode == "strict":
-                message = f"{note} (refused, as x-moongate-params: strict asks)"
+                message = f"x-moongate-params: strict, and this would have to be made to fit: {note}"
                 raise GatewayError(Kind.INVALID_REQUEST, message, param=next(iter(change)))
-            members.update(change)
-            changes.update(change)
+            changes |= change
             notes.append(note)
     return Fitted(patch(body, changes), tuple(notes))
 
 
-def _apply(rule: Rule, members: Mapping[str, Value], thinking: bool, model: str) -> Iterable[Change]:
+def _apply(rule: Rule, ask: Ask) -> Iterable[Change]:
     match rule:
         case Pinned():
-            return _pinned(rule, members, thinking, model)
+            return _pinned(rule, ask)
         case SystemRole():
-            return _messages(members, b'"developer"', _as_system, "role developer sent as system")
+            return _messages(ask, (b'"developer"',), _as_system, "role developer sent as system")
         case NoEmptyText():
-            return _messages(members, b'""', _without_empty_text, "empty text parts left out")
-        case ToolChoice():
-            return _tool_choice(rule, members, thinking, model)
+            return _messages(ask, EMPTY, _without_empty_text, "empty text parts left out")
+        case NamedTool():
+            return _named_tool(ask)
+        case FreeChoice():
+            return _free_choice(rule, ask)
         case _:
             assert_never(rule)
+
+
+UNREADABLE = object()
+"""Stands for what is JSON and yet no value here, such as 1e400. It is nobody's pinned value and nobody's object."""
+
+
+def _read(value: Value | None) -> object:
+    if not isinstance(value, Raw):
+        return None
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return UNREADABLE
+
+
+def _list(value: Value | None) -> list[Raw]:
+    """The items of a list, none of what is no list: its shape is for the upstream to refuse."""
+    try:
+        return msgspec.json.decode(value, type=list[Raw]) if isinstance(value, Raw) else []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
 
 
 # Parameters that take one value only.
 
 
-def _pinned(rule: Pinned, members: Mapping[str, Value], thinking: bool, model: str) -> Iterable[Change]:
-    sent = members.get(rule.field)
-    only = rule.value if thinking or rule.unthinking is None else rule.unthinking
-    if isinstance(sent, Raw) and bytes(sent) != b"null" and msgspec.json.decode(sent) != only:
-        yield {rule.field: GONE}, f"{rule.field} left out: {model} takes only {only:g}"
+def _pinned(rule: Pinned, ask: Ask) -> Iterable[Change]:
+    sent = _read(ask.members.get(rule.field))
+    only = rule.value if ask.is_thinking or rule.unthinking is None else rule.unthinking
+    if sent is not None and sent != only:
+        yield {rule.field: GONE}, f"{rule.field} left out: {ask.model} takes only {only:g}"
 
 
-def _is_off(thinking: Value | None) -> bool:
-    return isinstance(thinking, Raw) and _member(thinking, "type") == "disabled"
-
-
-def _member(value: Raw, key: str) -> object:
-    """A member of an object, None where `value` is no object or has no such member."""
-    read = msgspec.json.decode(value)
-    return read.get(key) if isinstance(read, dict) else None
+def _thinking(asked: Members) -> object:
+    """What was said of thinking, None if nothing was."""
+    thinking = asked.get("thinking")
+    mode = members(thinking) if isinstance(thinking, Raw) else None
+    return _read(mode.get("type")) if mode else None
 
 
 # Messages. Those that need no change keep their bytes.
@@ -124,21 +155,36 @@ Message: TypeAlias = dict[str, Raw]
 Amend: TypeAlias = Callable[[Message], Message | None]
 """A message as it should be: the same object if it may stay, None if nothing is left of it."""
 
+EMPTY = (b'""', b"[]", b"[ ", b"[\n", b"[\r", b"[\t")
 
-def _messages(members: Mapping[str, Value], sign: bytes, amend: Amend, note: str) -> Iterable[Change]:
-    """`sign`: bytes without which no message can need the change, so that most requests are not even read."""
-    sent = members.get("messages")
-    if not isinstance(sent, Raw) or not (sign in bytes(sent) or b"[]" in bytes(sent)):
+
+def _messages(ask: Ask, signs: Iterable[bytes], amend: Amend, note: str) -> Iterable[Change]:
+    """`signs`: bytes without which no message can need the change, so that most requests are not even read."""
+    sent = ask.members.get("messages")
+    if not isinstance(sent, Raw):
         return
-    before = msgspec.json.decode(sent, type=list[Message])
-    after = [amend(message) for message in before]
-    kept = [message for message in after if message is not None]
-    if kept and any(new is not old for new, old in zip(after, before, strict=True)):
+    whole = bytes(sent)
+    if not any(sign in whole for sign in signs):
+        return
+    after = [_amended(message, amend) for message in _list(sent)]
+    kept = [message for message, _ in after if message is not None]
+    if kept and any(changed for _, changed in after):
         yield {"messages": Raw(msgspec.json.encode(kept))}, note
 
 
+def _amended(raw: Raw, amend: Amend) -> tuple[Raw | None, bool]:
+    """(the message, whether it changed); None for one of which nothing is left."""
+    message = members(raw)
+    if message is None:
+        return raw, False
+    amended = amend(message)
+    if amended is message:
+        return raw, False
+    return (None if amended is None else Raw(msgspec.json.encode(amended))), True
+
+
 def _as_system(message: Message) -> Message | None:
-    if bytes(message["role"]) != b'"developer"':
+    if _read(message.get("role")) != "developer":
         return message
     return {**message, "role": Raw(b'"system"')}
 
@@ -147,65 +193,74 @@ def _without_empty_text(message: Message) -> Message | None:
     content = message.get("content")
     if content is None or not bytes(content).startswith(b"["):
         return message
-    parts = msgspec.json.decode(content, type=list[Raw])
+    parts = _list(content)
     kept = [part for part in parts if not _is_empty_text(part)]
-    if kept and len(kept) == len(parts):
-        return message
     if kept:
-        return {**message, "content": Raw(msgspec.json.encode(kept))}
-    if "tool_calls" in message:
-        return {key: value for key, value in message.items() if key != "content"}
+        return message if len(kept) == len(parts) else {**message, "content": Raw(msgspec.json.encode(kept))}
     if "tool_call_id" in message:  # a tool that had nothing to say still answers its call
         return {**message, "content": Raw(b'""')}
-    return None
+    if all(name in BARE or _read(value) in (None, [], "") for name, value in message.items()):
+        return None
+    return {name: value for name, value in message.items() if name != "content"}
+
+
+BARE = frozenset({"role", "content", "name"})
+"""Members of a message that say nothing when its content is gone."""
 
 
 def _is_empty_text(part: Raw) -> bool:
-    read = msgspec.json.decode(part)
+    read = _read(part)
     return isinstance(read, dict) and read.get("type") == "text" and read.get("text") == ""
 
 
 # The choice of tools.
 
 
-def _tool_choice(rule: ToolChoice, members: Mapping[str, Value], thinking: bool, model: str) -> Iterable[Change]:
-    choice, tools = members.get("tool_choice"), members.get("tools")
-    if not isinstance(choice, Raw) or (rule.only_thinking and not thinking):
+def _named_tool(ask: Ask) -> Iterable[Change]:
+    name, only = _named(ask.members)
+    if only:
+        note = f"tool_choice {name} sent as required with no other tool: {ask.model} refuses a named one"
+        yield {"tool_choice": Raw(b'"required"'), **only}, note
+
+
+def _free_choice(rule: FreeChoice, ask: Ask) -> Iterable[Change]:
+    name, only = _named(ask.members)
+    is_forced = bool(only) or _read(ask.members.get("tool_choice")) == "required"
+    if not ask.is_thinking or not is_forced:
         return
-    read = msgspec.json.decode(choice)
-    if read == "required" and rule.required != "required":
-        yield {"tool_choice": _raw(rule.required)}, f"tool_choice required sent as {rule.required}: {model} thinks"
-    elif isinstance(tools, Raw) and (name := _named(read)):
-        only = [tool for tool in msgspec.json.decode(tools, type=list[Raw]) if _tool_name(tool) == name]
-        if only:  # else the name is wrong, and the upstream says so better
-            change: dict[str, Value] = {"tool_choice": _raw(rule.named), "tools": Raw(msgspec.json.encode(only))}
-            yield change, f"tool_choice {name} sent as {rule.named} with no other tool: {model} refuses a named one"
+    choice = name or "required"
+    if rule.may_stop_thinking and _thinking(ask.members) is None:
+        note = f"thinking switched off: {ask.model} takes tool_choice {choice} only without"
+        yield {"thinking": Raw(b'{"type":"disabled"}')}, note
+    else:
+        alone = " with no other tool" if only else ""
+        note = f"tool_choice {choice} sent as auto{alone}: {ask.model} thinks, and cannot be forced then"
+        yield {"tool_choice": Raw(b'"auto"'), **only}, note
 
 
-def _named(choice: object) -> str:
-    if not isinstance(choice, dict) or not isinstance(choice.get("function"), dict):
-        return ""
-    name = choice["function"].get("name")
-    return name if isinstance(name, str) else ""
+def _named(asked: Members) -> tuple[str, dict[str, Value]]:
+    """The function a choice names, and the list of tools without the others; empty where it names none of them, as
+    the upstream says better what is wrong then."""
+    choice = _read(asked.get("tool_choice"))
+    function = choice.get("function") if isinstance(choice, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    only = [tool for tool in _list(asked.get("tools")) if name and _tool_name(tool) == name]
+    return (name, {"tools": Raw(msgspec.json.encode(only))}) if only and isinstance(name, str) else ("", {})
 
 
 def _tool_name(tool: Raw) -> object:
-    function = _member(tool, "function")
+    read = _read(tool)
+    function = read.get("function") if isinstance(read, dict) else None
     return function.get("name") if isinstance(function, dict) else None
 
 
-def _raw(value: object) -> Raw:
-    return Raw(msgspec.json.encode(value))
-
-
-def sampling(rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """The rows every Kimi chat model of 2026 shares, before its own."""
+def sampling(temperature_unthinking: float | None = None) -> tuple[Rule, ...]:
+    """The rows every Kimi chat model of 2026 shares."""
     return (
-        Pinned("temperature", 1, unthinking=0.6),
+        Pinned("temperature", 1, unthinking=temperature_unthinking),
         Pinned("top_p", 0.95),
         Pinned("presence_penalty", 0),
         Pinned("frequency_penalty", 0),
         SystemRole(),
         NoEmptyText(),
-        *rules,
     )

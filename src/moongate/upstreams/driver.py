@@ -5,7 +5,6 @@ and nothing else, so that a slow client is never taken for a silent upstream.
 """
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Protocol, TypeVar
@@ -106,21 +105,27 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
     """One packet for each read that held a whole frame; a last one for the end, if the upstream did not tell it."""
     clock = asyncio.get_running_loop().time
     assembler = Assembler()
-    deadline = deadlines.first_byte
-    while data := await _read(incoming, min(deadline, deadlines.end), assembler):
+    deadline, end = deadlines.first_byte, deadlines.end
+    while data := await _read(incoming, min(deadline, end), assembler):
+        was_complete = assembler.is_complete
         packet, failure = _digest(decoder.feed(data), assembler)
         if packet.raw:
             yield packet
-        if failure:
+        if failure and not assembler.is_complete:
             raise failure
         if assembler.has_ended:
             return
-        deadline = clock() + min(deadlines.stall, LINGER if assembler.is_complete else math.inf)
-    packet, failure = _digest(decoder.end(), assembler)
-    if packet.raw:
-        yield packet
-    if failure and not assembler.is_complete:
-        raise failure
+        if failure:  # nothing of the answer is missing
+            break
+        deadline = clock() + deadlines.stall
+        if assembler.is_complete and not was_complete:
+            end = min(end, clock() + LINGER)
+    else:
+        packet, failure = _digest(decoder.end(), assembler)
+        if packet.raw:
+            yield packet
+        if failure and not assembler.is_complete:
+            raise failure
     if closing := tuple(assembler.end()):
         yield Packet(b"", closing)
 
@@ -149,6 +154,8 @@ def _digest(readings: Iterator[Reading], assembler: Assembler) -> tuple[Packet, 
         for reading in readings:
             events += assembler.feed(reading.deltas)
             raw.append(reading.raw)
+            if assembler.has_ended:
+                break
     except GatewayError as error:
         failure = error
     return Packet(b"".join(raw), tuple(events)), failure

@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from moongate.core.errors import GatewayError
 from moongate.core.route import ListedModel
+from moongate.wire.numbers import whole
 
 
 class Entry(Struct):
@@ -39,11 +40,11 @@ def read(body: bytes, upstream: str) -> tuple[ListedModel, ...]:
 
 
 def _listed(entry: Entry, upstream: str) -> ListedModel:
-    length = int(entry.context_length or 0)
+    length = whole(entry.context_length)
     return ListedModel(
         id=entry.id,
         upstream=upstream,
-        created=int(entry.created or 0),
+        created=whole(entry.created),
         context_length=length if length > 0 else None,
         reasoning=THINKS.get(entry.supports_thinking_type or "", entry.supports_reasoning),
         image_in=entry.supports_image_in,

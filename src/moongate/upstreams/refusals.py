@@ -14,8 +14,11 @@ from moongate.core.redact import redact
 from moongate.dialects.openai_chat.client import error_of
 from moongate.wire.http import HttpHead
 
-_WAIT = re.compile(r"try again (?:after|in) (\d+(?:\.\d+)?) ?s(?:econds?)?", re.IGNORECASE)
+_WAIT = re.compile(r"try again (?:after|in) (\d{1,6}(?:\.\d+)?) ?s(?:econds?)?\b", re.IGNORECASE)
 _MARKUP = re.compile(r"<(?:[^<>]{1,200})>")
+
+TEXT_LIMIT = 4000
+"""Characters of a refusal's text; the longest that was seen has a few hundred."""
 
 HANDED_BACK = frozenset(
     {
@@ -27,7 +30,11 @@ HANDED_BACK = frozenset(
         Kind.ACCOUNT_BARRED,
     }
 )
-"""Refusals whose status and type reach the caller as they came; the rest are told in the gateway's own words' types."""
+"""Refusals whose `type` reaches the caller as it came; the rest have the gateway's own."""
+
+STATUS_HANDED_BACK = HANDED_BACK - {Kind.MODEL_NOT_SERVED}
+"""Those whose status does, too. A model that does not exist is told under 401 as well, which callers take for a bad key
+of theirs."""
 
 
 class Row(Struct, frozen=True):
@@ -58,6 +65,7 @@ COMMON = (
     Row(Kind.RATE_LIMITED, status(429)),
     Row(Kind.TIMED_OUT, status(504)),
     Row(Kind.TIMED_OUT, status(408)),
+    Row(Kind.FAILED, status(499)),  # "client closed request": the client it speaks of is us
     Row(Kind.REQUEST_REFUSED, CLIENT_ERRORS),
     Row(Kind.FAILED, SERVER_ERRORS),
     Row(Kind.FAILED),
@@ -82,12 +90,15 @@ def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> 
     row = next(row for row in (*rows, *COMMON) if _matches(row, code, f"{word} {message}"))
     if head.media_type == "text/html":
         message = _MARKUP.sub(" ", message)
-    message = " ".join(redact(message, *secrets).split()) or f"the upstream answered {head.status} and said nothing"
+    message = (
+        " ".join(redact(message, *secrets).split())[:TEXT_LIMIT]
+        or f"the upstream answered {head.status} and said nothing"
+    )
     handed_back = row.kind in HANDED_BACK
     return GatewayError(
         row.kind,
         f"{message} ({row.hint})" if row.hint else message,
-        status=code if handed_back and code in CLIENT_ERRORS else None,
+        status=code if row.kind in STATUS_HANDED_BACK and code in CLIENT_ERRORS else None,
         type=redact(word, *secrets)[:100] if handed_back and word else None,
         retry_after=_wait(head, message),
         upstream_status=head.status,
@@ -105,7 +116,7 @@ def _matches(row: Row, code: int, text: str) -> bool:
 def _wait(head: HttpHead, message: str) -> float | None:
     """Seconds, from the header (official clients read whole seconds there) or from the text of the refusal."""
     said = head.headers.get("retry-after", "").strip()
-    if said.isascii() and said.isdigit():
+    if said.isascii() and said.isdigit() and len(said) <= 6:
         return float(said)
     found = _WAIT.search(message)
     return float(found[1]) if found else None

@@ -24,6 +24,9 @@ FETCH_TIMEOUT = 30.0
 LARGE = 256 * 1024
 """Bytes of a body that is not written in one go."""
 
+FETCH_LIMIT = 16 * 1024 * 1024
+"""Bytes of such an answer."""
+
 DRAIN_TIMEOUT = 0.25
 """Seconds to wait for the end of a body whose last event has come, so that its connection can be used again."""
 
@@ -59,10 +62,12 @@ class AiohttpTransport:
     async def fetch(self, call: HttpCall) -> HttpReply:
         try:
             async with asyncio.timeout(FETCH_TIMEOUT), self.stream(call) as incoming:
-                parts = []
+                body = b""
                 while data := await incoming.read():
-                    parts.append(data)
-                return HttpReply(incoming.head, b"".join(parts))
+                    body += data
+                    if len(body) > FETCH_LIMIT:
+                        raise GatewayError.protocol(f"the upstream answered with more than {FETCH_LIMIT} bytes")
+                return HttpReply(incoming.head, body)
         except TimeoutError as error:
             raise GatewayError(Kind.TIMED_OUT, "the upstream did not answer in time") from error
 

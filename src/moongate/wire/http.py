@@ -14,6 +14,10 @@ class HttpCall(Struct, frozen=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
 
+    def __repr__(self) -> str:
+        """Without the headers, among which is a credential."""
+        return f"HttpCall({self.method} {self.url}, {len(self.body)} bytes)"
+
 
 class HttpHead(Struct, frozen=True):
     """Header names are in lower case."""

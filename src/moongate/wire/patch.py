@@ -29,6 +29,16 @@ def fields(body: bytes) -> dict[str, Raw]:
     return _read(body)
 
 
+def members(value: Raw | None) -> dict[str, Raw] | None:
+    """The members of a nested object, None for what is no object."""
+    if value is None:
+        return None
+    try:
+        return _read(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def patch(body: bytes, changes: Mapping[str, object]) -> bytes:
     """`body` with each key of `changes` set, or dropped where its value is GONE; the same object if nothing changes.
 
@@ -36,13 +46,13 @@ def patch(body: bytes, changes: Mapping[str, object]) -> bytes:
     """
     if not changes:
         return body
-    members: dict[str, object] = {**_read(body)}
+    kept: dict[str, object] = {**_read(body)}
     for key, value in changes.items():
         if value is GONE:
-            members.pop(key, None)
+            kept.pop(key, None)
         else:
-            members[key] = value
-    return _write(members)
+            kept[key] = value
+    return _write(kept)
 
 
 def repeated_key(body: bytes) -> str | None:
@@ -51,19 +61,22 @@ def repeated_key(body: bytes) -> str | None:
     Readers disagree about which of the two counts, so what we judged would not be what the upstream obeys. In compact
     JSON the length alone shows that no key was lost; only then is the slower look needed.
     """
-    members = _read(body)
-    if len(_write(members)) == len(body):
+    if len(_write(_read(body))) == len(body):
         return None
-    pairs = _top_level_pairs(body)
-    names = [name for name, _ in pairs]
-    return next((name for name in names if names.count(name) > 1), None) if len(names) != len(members) else None
+    seen: set[str] = set()
+    for name in _names(body):
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
-def _top_level_pairs(body: bytes) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
+def _names(body: bytes) -> list[str]:
+    """The top-level keys as often as they stand there."""
+    found: list[str] = []
 
     def keep(pairs: list[tuple[str, object]]) -> None:
-        found[:] = pairs  # objects are reported from the inside out, so the last one is the whole
+        found[:] = [name for name, _ in pairs]  # objects are reported from the inside out, the whole one last
 
-    json.loads(body, object_pairs_hook=keep)
+    json.loads(body, object_pairs_hook=keep, parse_int=str, parse_float=str)  # numbers are not looked at
     return found

@@ -56,7 +56,9 @@ def _boundary(buffer: bytes, start: int) -> int:
     """Where the first blank line at or after `start` ends; -1 if there is none."""
     if b"\r" in buffer:
         found = _BLANK_LINE.search(buffer, start)
-        return found.end() if found else -1
+        if found is None or (found.end() == len(buffer) and found[0] == b"\r\n\r"):
+            return -1  # in the second case its LF is still on its way
+        return found.end()
     at = buffer.find(b"\n\n", start)
     return at + 2 if at >= 0 else -1
 

@@ -7,7 +7,6 @@ a further chunk with it at the top level when asked; OpenAI does only the latter
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Raw
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import (
@@ -34,6 +33,7 @@ from moongate.dialects.openai_chat.schema import (
     WireUsage,
 )
 from moongate.wire.http import HttpHead
+from moongate.wire.numbers import whole
 from moongate.wire.sse import Frame, SseDecoder
 
 REASONS: dict[str, FinishReason] = {
@@ -52,10 +52,13 @@ WHOLE_LIMIT = 256 * 1024 * 1024
 _completion = msgspec.json.Decoder(Completion, strict=False).decode
 
 
-def decoder(head: HttpHead, explain: Explain) -> Decoder:
-    """Who reads this reply, by its media type. Raises GatewayError (PROTOCOL) where it is neither stream nor JSON."""
+def decoder(head: HttpHead, explain: Explain, choices: int = 1) -> Decoder:
+    """Who reads this reply, by its media type; `choices` is how many answers were asked for.
+
+    Raises GatewayError (PROTOCOL) where it is neither a stream nor JSON.
+    """
     if head.media_type == "text/event-stream":
-        return StreamDecoder(explain)
+        return StreamDecoder(explain, choices)
     if head.media_type in ("application/json", "text/json", ""):
         return WholeDecoder(explain)
     raise GatewayError.protocol(f"the upstream answered with {head.media_type} instead of a completion")
@@ -64,10 +67,10 @@ def decoder(head: HttpHead, explain: Explain) -> Decoder:
 class StreamDecoder:
     """A streamed reply. Deltas are told of the first choice; the others are watched for their end alone."""
 
-    def __init__(self, explain: Explain) -> None:
+    def __init__(self, explain: Explain, choices: int = 1) -> None:
         self._frames = SseDecoder()
         self._explain = explain
-        self._choices = Choices()
+        self._choices = Choices(choices)
 
     def feed(self, data: bytes) -> Iterator[Reading]:
         for frame in self._frames.feed(data):
@@ -82,11 +85,12 @@ class StreamDecoder:
                 raise GatewayError.truncated() if error.kind is Kind.PROTOCOL else error from error
 
     def _deltas(self, frame: Frame) -> tuple[Delta, ...]:
-        if frame.data is None:
+        data = (frame.data or b"").strip()
+        if not data:  # a comment, or an empty event that keeps the line awake
             return ()
-        if frame.data == DONE:
-            return (Closed(),)
-        return tuple(self._choices.read(_read(frame.data, self._explain)))
+        if data == DONE:
+            return tuple(self._choices.close())
+        return tuple(self._choices.read(_read(data, self._explain)))
 
 
 class WholeDecoder:
@@ -106,8 +110,9 @@ class WholeDecoder:
 
     def end(self) -> Iterator[Reading]:
         body = b"".join(self._parts)
-        deltas = Choices().read(_read(body, self._explain, when_cut=Kind.TRUNCATED))
-        yield Reading(body, (*deltas, Closed()))
+        choices = Choices()
+        deltas = tuple(choices.read(_read(body, self._explain, when_cut=Kind.TRUNCATED)))
+        yield Reading(body, (*deltas, *choices.close()))
 
 
 def _read(data: bytes, explain: Explain, when_cut: Kind = Kind.PROTOCOL) -> Completion:
@@ -124,37 +129,48 @@ def _read(data: bytes, explain: Explain, when_cut: Kind = Kind.PROTOCOL) -> Comp
 
 
 class Choices:
-    """Follows the choices of one reply. It has finished when every choice that was begun has given its reason."""
+    """Follows the choices of one reply. It has finished when as many as were `expected`, and every one that was begun,
+    have given their reason; where the upstream closes the reply itself, those that were begun suffice."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = 1) -> None:
+        self._expected = expected
         self._opened = False
         self._unfinished: set[int] = set()
-        self._reason: FinishReason | None = None
+        self._reasons: dict[int, FinishReason] = {}
         self._usages: dict[int, Usage] = {}
 
     def read(self, completion: Completion) -> Iterator[Delta]:
         if not self._opened and (completion.id or completion.choices):
             self._opened = True
-            yield Opened(completion.id or "", completion.model or "", int(completion.created or 0))
+            yield Opened(completion.id or "", completion.model or "", whole(completion.created))
         for choice in completion.choices or ():
-            yield from self._choice(choice)
-        if completion.usage:
-            yield Metered(_usage(completion.usage))
+            yield from self._choice(choice, choice.index or 0)
+        if completion.usage and (usage := _usage(completion.usage)):
+            yield Metered(usage)
+        if completion.choices and len(self._reasons) >= self._expected:
+            yield from self._finish()
 
-    def _choice(self, choice: Choice) -> Iterator[Delta]:
-        self._unfinished.add(choice.index)
+    def close(self) -> Iterator[Delta]:
+        """The upstream said that this was all."""
+        yield from self._finish()
+        yield Closed()
+
+    def _finish(self) -> Iterator[Delta]:
+        if self._reasons and not self._unfinished:
+            yield Finished(self._reasons[min(self._reasons)])
+
+    def _choice(self, choice: Choice, index: int) -> Iterator[Delta]:
+        if index not in self._reasons:
+            self._unfinished.add(index)
         speech = choice.delta or choice.message
-        if speech and choice.index == 0:
+        if speech and index == 0:
             yield from _speech(speech)
-        if choice.usage:
-            self._usages[choice.index] = _usage(choice.usage)
+        if choice.usage and (usage := _usage(choice.usage)):
+            self._usages[index] = usage
             yield Metered(_total(self._usages))
         if choice.finish_reason:
-            if choice.index == 0 or self._reason is None:
-                self._reason = _reason(choice.finish_reason)
-            self._unfinished.discard(choice.index)
-        if self._reason and not self._unfinished:
-            yield Finished(self._reason)
+            self._reasons[index] = _reason(choice.finish_reason)
+            self._unfinished.discard(index)
 
 
 def _speech(speech: Speech) -> Iterator[Delta]:
@@ -176,7 +192,10 @@ def _reason(word: str) -> FinishReason:
         raise GatewayError.protocol(f"the upstream ended its reply for an unknown reason: {word[:60]!r}") from None
 
 
-def _usage(usage: WireUsage) -> Usage:
+def _usage(usage: WireUsage) -> Usage | None:
+    """None for an object that counts nothing: unknown is not zero."""
+    if usage.prompt_tokens is None and usage.completion_tokens is None:
+        return None
     prompt = usage.prompt_tokens_details or PromptDetails()
     completion = usage.completion_tokens_details or CompletionDetails()
     return Usage(
@@ -219,8 +238,3 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def raw(value: object) -> Raw:
-    """A value as it will stand on the wire."""
-    return Raw(msgspec.json.encode(value))

@@ -101,7 +101,7 @@ class WireUsage(Struct, omit_defaults=True):
 
 
 class Choice(Struct):
-    index: int = 0
+    index: int | None = None
     delta: Speech | None = None
     message: Speech | None = None
     finish_reason: str | None = None

@@ -51,6 +51,7 @@ ERRORS: dict[Kind, tuple[str, str | None]] = {
     Kind.HEADERS_TOO_LARGE: ("invalid_request_error", "headers_too_large"),
     Kind.NO_ACCOUNT: ("gateway_error", "no_account"),
     Kind.INTERNAL: ("gateway_error", "internal_error"),
+    Kind.MISDIRECTED: ("gateway_error", "misdirected"),
     Kind.REQUEST_REFUSED: ("invalid_request_error", None),
     Kind.CONTENT_REFUSED: ("content_filter", "content_filter"),
     Kind.CONTEXT_EXCEEDED: ("invalid_request_error", "context_length_exceeded"),
@@ -91,6 +92,7 @@ class OpenAIChat:
             model=request.model,
             stream=bool(request.stream),
             include_usage=bool(options and options.include_usage),
+            choices=request.n or 1,
             params=_params(head),
             origin=Origin(DIALECT, body),
         )
@@ -111,11 +113,14 @@ class OpenAIChat:
 def _decode(body: bytes) -> Request:
     try:
         request = _request(body)
+        if not body.isascii():
+            body.decode()  # what is not read above must be text all the same
         repeated = repeated_key(body)
     except msgspec.ValidationError as error:
         raise _wrong_field(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise GatewayError(Kind.INVALID_REQUEST, f"the body is not valid JSON: {error}") from error
+        where = f" (byte {len(body)})" if "truncated" in str(error) else ""
+        raise GatewayError(Kind.INVALID_REQUEST, f"the body is not valid JSON: {error}{where}") from error
     except RecursionError as error:
         raise GatewayError(Kind.INVALID_REQUEST, "the body is nested too deeply") from error
     if repeated is not None:

@@ -1,10 +1,10 @@
 """What Kimi Code's models accept. Less is recorded of it than of the platform; what is not is taken to be alike."""
 
-from moongate.upstreams.contract import Contract, ToolChoice, sampling
+from moongate.upstreams.contract import Contract, FreeChoice, NamedTool, sampling
 
 CONTRACTS = (
-    Contract(("k3*",), sampling([ToolChoice(named="required", required="required", only_thinking=False)])),
+    Contract(("k3*",), (NamedTool(), *sampling())),
     # `kimi-for-coding` is a moving alias: K2.7-code, since 2026-09 a preview of K2.8. Third parties report the pinned
     # temperature (1, and 0.6 with thinking off); how it takes a forced tool is inferred from K2.7-code.
-    Contract(("*",), sampling([ToolChoice(named="auto", required="auto", only_thinking=True)])),
+    Contract(("*",), (FreeChoice(), *sampling(temperature_unthinking=0.6))),
 )

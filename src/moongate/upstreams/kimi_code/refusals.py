@@ -21,5 +21,5 @@ REFUSALS = (
     Row(Kind.ACCOUNT_BARRED, status(402), hint="the membership may have ended"),
     Row(Kind.ACCOUNT_BARRED, status(403)),
     Row(Kind.MODEL_NOT_SERVED, status(404), r"model"),
-    Row(Kind.FAILED, status(404), hint="is the base URL right?"),
+    Row(Kind.MISDIRECTED, status(404), hint="is the base URL right?"),
 )

@@ -20,5 +20,5 @@ REFUSALS = (
     ),
     Row(Kind.ACCOUNT_BARRED, status(403)),
     Row(Kind.MODEL_NOT_SERVED, status(404), r"model"),
-    Row(Kind.FAILED, status(404), r"url\.not_found", hint="is the base URL right?"),
+    Row(Kind.MISDIRECTED, status(404), r"url\.not_found", hint="is the base URL right?"),
 )

@@ -1,0 +1,188 @@
+"""Which names mean which models, for the accounts there are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moongate.catalog import ALIASES, MODELS, Catalog
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.route import ListedModel
+from moongate.core.sealed import Sealed
+from moongate.pool.account import Account
+from moongate.upstreams.kimi_code import kimi_code
+from moongate.upstreams.moonshot import moonshot
+
+PLATFORM = Account("moonshot-1", moonshot("https://p/v1", "test"), Sealed("sk-example-1"))
+OTHER = Account("moonshot-2", PLATFORM.upstream, Sealed("sk-example-2"))
+CODING = Account("kimi-code-1", kimi_code("https://c/v1", "test"), Sealed("sk-kimi-example"))
+SIMULATOR = Account("simulator", moonshot("https://s/v1", "test", "simulator"), Sealed("x"))
+NARROW = Account("narrow", PLATFORM.upstream, Sealed("x"), models=frozenset({"kimi-k2.6", "ft:mine"}))
+ALL = (PLATFORM, CODING)
+
+
+def unknown(catalog: Catalog, name: str) -> str:
+    with pytest.raises(GatewayError) as failure:
+        catalog.resolve(name)
+    assert (failure.value.kind, failure.value.status, failure.value.param) == (Kind.UNKNOWN_MODEL, 404, "model")
+    return failure.value.message
+
+
+def answer(catalog: Catalog, name: str) -> str:
+    try:
+        return str(len(catalog.resolve(name)))
+    except GatewayError as error:
+        return error.message
+
+
+RESOLVED: list[tuple[tuple[Account, ...], str, str]] = [
+    (ALL, "kimi-k3", "moonshot/kimi-k3"),
+    (ALL, "k3", "kimi-code/k3"),
+    (ALL, "moonshot/kimi-k3", "moonshot/kimi-k3"),
+    (ALL, "moonshot/not-listed-yet", "moonshot/not-listed-yet"),
+    (ALL, "moonshot/a/b", "moonshot/a/b"),
+    (ALL, "kimi-code/kimi-k3", "kimi-code/kimi-k3"),
+    (ALL, "kimi-for-coding", "kimi-code/kimi-for-coding"),
+    (ALL, "kimi-for-coding-thinking", "kimi-code/kimi-for-coding"),
+    (ALL, "kimi-code/kimi-for-coding-thinking", "kimi-code/kimi-for-coding"),
+    (ALL, "moonshot-v1-8k", "moonshot/kimi-k2.6"),
+    (ALL, "moonshot-v1-auto", "moonshot/kimi-k2.6"),
+    (ALL, "moonshot/moonshot-v1-32k", "moonshot/kimi-k2.6"),
+    ((SIMULATOR,), "kimi-k3", "simulator/kimi-k3"),
+    ((SIMULATOR,), "kimi-for-coding-thinking", "simulator/kimi-for-coding"),
+    ((SIMULATOR,), "moonshot-v1-128k", "simulator/kimi-k2.6"),
+    ((NARROW,), "ft:mine", "moonshot/ft:mine"),
+    ((NARROW,), "moonshot-v1-8k", "moonshot/kimi-k2.6"),
+    ((NARROW, PLATFORM), "kimi-k3", "moonshot/kimi-k3"),
+]
+
+
+@pytest.mark.parametrize(("accounts", "name", "route"), RESOLVED)
+def test_a_name_means_a_model_at_an_upstream(accounts: tuple[Account, ...], name: str, route: str) -> None:
+    assert [str(found) for found in Catalog(accounts).resolve(name)] == [route]
+
+
+UNKNOWN: list[tuple[tuple[Account, ...], str]] = [
+    (ALL, "gpt-5"),
+    (ALL, "nobody/kimi-k3"),
+    (ALL, "moonshot/"),
+    (ALL, "/kimi-k3"),
+    (ALL, "KIMI-K3"),
+    ((CODING,), "kimi-k3"),
+    ((CODING,), "moonshot/kimi-k3"),
+    ((CODING,), "moonshot-v1-8k"),
+    ((PLATFORM,), "kimi-for-coding-thinking"),
+    ((NARROW,), "kimi-k3"),
+    ((NARROW,), "moonshot/kimi-k3"),
+    ((), "kimi-k3"),
+]
+
+
+@pytest.mark.parametrize(("accounts", "name"), UNKNOWN)
+def test_a_name_that_no_account_serves_is_unknown(accounts: tuple[Account, ...], name: str) -> None:
+    assert name in unknown(Catalog(accounts), name)
+
+
+def test_an_unknown_name_gets_the_nearest_ones() -> None:
+    assert "did you mean kimi-k3" in unknown(Catalog(ALL), "kimi-k3-turbo")
+    assert "GET /v1/models" in unknown(Catalog(ALL), "zzzzzz")
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_any_name_is_answered_in_one_printable_line(name: str) -> None:
+    message = answer(Catalog(ALL), name)
+    assert len(message) < 1200
+    assert message.isascii()
+    assert message.isprintable()
+
+
+def test_a_name_may_say_how_it_is_meant() -> None:
+    (route,) = Catalog(ALL).resolve("kimi-for-coding-thinking")
+    assert (route.thinking, route.note) == (True, "kimi-for-coding with thinking enabled")
+    (retired,) = Catalog(ALL).resolve("moonshot-v1-8k")
+    assert (retired.thinking, retired.note) == (False, "moonshot-v1-8k was retired, kimi-k2.6 answers")
+
+
+# The operator's own routes.
+
+
+def test_the_operators_routes_are_tried_in_their_order_before_all_else() -> None:
+    catalog = Catalog(ALL, {"best": ("kimi-code/k3", "moonshot/kimi-k3"), "kimi-k3": ("kimi-code/k3",)})
+    assert [str(route) for route in catalog.resolve("best")] == ["kimi-code/k3", "moonshot/kimi-k3"]
+    assert [str(route) for route in catalog.resolve("kimi-k3")] == ["kimi-code/k3"]
+
+
+def test_a_route_that_no_account_serves_is_passed_over() -> None:
+    catalog = Catalog((CODING,), {"best": ("moonshot/kimi-k3", "kimi-code/k3"), "lost": ("moonshot/kimi-k3",)})
+    assert [str(route) for route in catalog.resolve("best")] == ["kimi-code/k3"]
+    unknown(catalog, "lost")
+
+
+# What accounts report.
+
+
+def test_what_an_account_reports_takes_the_place_of_what_was_assumed() -> None:
+    catalog = Catalog(ALL)
+    catalog.learn(PLATFORM, (ListedModel("kimi-k4", "moonshot", context_length=9),))
+    assert [str(route) for route in catalog.resolve("kimi-k4")] == ["moonshot/kimi-k4"]
+    unknown(catalog, "kimi-k3")
+    assert [model.id for model in catalog.models() if model.upstream == "moonshot"] == ["kimi-k4"]
+
+
+def test_what_one_account_reports_says_nothing_of_another() -> None:
+    catalog = Catalog((PLATFORM, OTHER))
+    catalog.learn(PLATFORM, ())
+    assert [str(route) for route in catalog.resolve("kimi-k3")] == ["moonshot/kimi-k3"]
+
+
+def test_the_same_model_of_two_accounts_is_one_route() -> None:
+    assert len(Catalog((PLATFORM, OTHER)).resolve("kimi-k3")) == 1
+
+
+def test_what_an_account_was_configured_to_serve_is_offered_unreported() -> None:
+    catalog = Catalog((NARROW,))
+    catalog.learn(NARROW, (ListedModel("kimi-k2.6", "moonshot"), ListedModel("kimi-k3", "moonshot")))
+    assert [model.id for model in catalog.models()] == ["kimi-k2.6", "ft:mine"]
+
+
+# Callers' own accounts.
+
+
+def test_a_callers_own_account_is_asked_for_any_name() -> None:
+    catalog = Catalog((), {})
+    assert [str(route) for route in catalog.resolve("kimi-k3", (PLATFORM,))] == ["moonshot/kimi-k3"]
+    assert [str(route) for route in catalog.resolve("who-knows", (PLATFORM, OTHER))] == ["moonshot/who-knows"]
+    assert [str(route) for route in catalog.resolve("x", (PLATFORM, CODING))] == ["moonshot/x", "kimi-code/x"]
+
+
+def test_a_callers_own_account_is_not_served_by_ours() -> None:
+    assert [str(route) for route in Catalog(ALL).resolve("kimi-k3", (CODING,))] == ["kimi-code/kimi-k3"]
+
+
+# Lists.
+
+
+def test_the_list_holds_what_the_accounts_serve_each_once() -> None:
+    names = [model.id for model in Catalog((PLATFORM, OTHER, CODING)).models()]
+    assert len(names) == len(set(names))
+    assert set(names) == {*(model.id for model in MODELS), "kimi-for-coding-thinking"}
+    assert [model.id for model in Catalog((PLATFORM,)).models()] == [m.id for m in MODELS if m.upstream == "moonshot"]
+    assert Catalog(()).models() == ()
+
+
+def test_an_operators_name_is_listed() -> None:
+    assert Catalog(ALL, {"best": ("moonshot/kimi-k3",)}).models()[0] == ListedModel("best", "moongate")
+
+
+@pytest.mark.parametrize("alias", [alias.name for alias in ALIASES])
+def test_a_name_is_described_as_the_model_it_means(alias: str) -> None:
+    catalog = Catalog(ALL)
+    described = catalog.model(alias)
+    meant = catalog.model(catalog.resolve(alias)[0].model)
+    assert described.id == alias
+    assert described.context_length == meant.context_length
+
+
+def test_an_unknown_model_is_not_described() -> None:
+    with pytest.raises(GatewayError):
+        Catalog(ALL).model("gpt-5")
+    assert Catalog(ALL).model("moonshot/new").context_length is None

@@ -1,0 +1,216 @@
+"""Accounts are tried until one says its first word, and none after it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.events import Ended, Event
+from moongate.core.exchange import Exchange
+from moongate.core.route import Route
+from moongate.core.sealed import Sealed
+from moongate.dispatch import Dispatch, Patience
+from moongate.pool.account import Account
+from moongate.pool.pool import Pool
+from moongate.upstreams.moonshot import moonshot
+from scripted import JSON, PLATFORM, Played, Stage, asked, patiently
+
+GREETING = b'data: {"id":"a","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+WORD = b'data: {"id":"a","choices":[{"index":0,"delta":{"content":"word"}}]}\n\n'
+END = b'data: {"id":"a","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+WHOLE = (GREETING, WORD, END)
+K3, K26 = Route("moonshot", "kimi-k3"), Route("moonshot", "kimi-k2.6")
+BUSY = GatewayError(Kind.UNREACHABLE, "nobody there")
+PATIENCE = Patience(first_byte_stream=30, first_byte_whole=300, stall=60, total=600, retries=3)
+
+
+def refusal(status: int, message: str = "no") -> Played:
+    return Played(b'{"error":{"message":"%s"}}' % message.encode(), status=status, headers=JSON)
+
+
+def in_band(message: str) -> Played:
+    return Played(GREETING, b'data: {"error":{"message":"%s"}}\n\n' % message.encode())
+
+
+class Told:
+    """What a request came to."""
+
+    def __init__(self) -> None:
+        self.raw: list[bytes] = []
+        self.events: list[Event] = []
+        self.failure: GatewayError | None = None
+        self.seconds = 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], Ended)
+
+
+class Play:
+    """A dispatch over a pool of accounts `a`, `b` … at one upstream that plays these replies in order."""
+
+    def __init__(self, *replies: Played | GatewayError, accounts: int = 2, patience: Patience = PATIENCE) -> None:
+        self.stage = Stage(*replies)
+        names = "abcdef"[:accounts]
+        self.pool = Pool(Account(name, PLATFORM, Sealed(f"sk-example-{name}")) for name in names)
+        self.exchange = Exchange("r", "POST", "/", 0.0)
+        self._dispatch = Dispatch(self.pool, self.stage, patience)
+
+    def ask(self, routes: Sequence[Route] = (K3,), own: tuple[Account, ...] = (), **fields: object) -> Told:
+        told = Told()
+
+        async def listen() -> None:
+            try:
+                async with self._dispatch(asked(**fields), routes, own, self.exchange) as speaking:
+                    async for packet in speaking:
+                        told.raw.append(packet.raw)
+                        told.events += packet.events
+            except GatewayError as error:
+                told.failure = error
+
+        _, told.seconds = patiently(listen())
+        assert self.stage.open == 0
+        assert self.pool.statistics().leased == 0
+        return told
+
+    @property
+    def tried(self) -> str:
+        return "".join(attempt.account for attempt in self.exchange.attempts)
+
+
+def test_the_first_account_that_speaks_answers() -> None:
+    play = Play(Played(*WHOLE))
+    told = play.ask()
+    assert b"".join(told.raw) == b"".join(WHOLE)
+    assert told.is_whole
+    assert (play.tried, play.exchange.account, play.exchange.route) == ("a", "a", K3)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [refusal(429, "slow down"), refusal(401), refusal(403), in_band("it broke"), Played(GREETING), BUSY],
+    ids=["limited", "bad key", "barred", "refused after a greeting", "cut after a greeting", "unreachable"],
+)
+def test_what_fails_before_the_first_word_leaves_no_trace_in_the_answer(bad: Played | GatewayError) -> None:
+    play = Play(bad, Played(*WHOLE))
+    told = play.ask()
+    assert told.failure is None
+    assert b"".join(told.raw) == b"".join(WHOLE)
+    assert [attempt.error for attempt in play.exchange.attempts][-1:] == [""]
+    assert len(play.exchange.attempts) == 2
+
+
+def test_an_account_that_was_refused_is_not_tried_again() -> None:
+    play = Play(refusal(401), refusal(429), Played(*WHOLE), accounts=3)
+    assert play.ask().is_whole
+    assert play.tried == "abc"
+
+
+def test_when_all_were_refused_the_last_refusal_is_told() -> None:
+    play = Play(refusal(401), refusal(429, "slow down"))
+    failure = play.ask().failure
+    assert failure
+    assert (failure.kind, failure.message) == (Kind.RATE_LIMITED, "slow down")
+    assert play.tried == "ab"
+
+
+def test_what_would_fail_anywhere_is_tried_once() -> None:
+    play = Play(refusal(400), Played(*WHOLE))
+    failure = play.ask().failure
+    assert failure
+    assert failure.kind is Kind.REQUEST_REFUSED
+    assert len(play.stage.calls) == 1
+
+
+def test_after_the_first_word_there_is_no_going_back() -> None:
+    play = Play(Played(GREETING, WORD, GatewayError.truncated()), Played(*WHOLE))
+    told = play.ask()
+    assert told.failure
+    assert told.failure.kind is Kind.TRUNCATED
+    assert b"".join(told.raw) == GREETING + WORD
+    assert len(play.stage.calls) == 1
+
+
+def test_the_network_is_tried_again_after_a_pause_that_grows() -> None:
+    play = Play(BUSY, BUSY, BUSY, Played(*WHOLE), accounts=1)
+    told = play.ask()
+    assert told.is_whole
+    assert play.tried == "aaaa"
+    assert told.seconds == pytest.approx(0.2 + 0.4 + 0.8)
+
+
+def test_there_are_only_so_many_attempts() -> None:
+    play = Play(*[BUSY] * 9, patience=Patience(30, 300, 60, 600, retries=2))
+    failure = play.ask().failure
+    assert failure
+    assert failure.kind is Kind.UNREACHABLE
+    assert len(play.stage.calls) == 3
+
+
+def test_pauses_keep_within_the_total_time() -> None:
+    play = Play(*[BUSY] * 21, patience=Patience(30, 300, 60, 60, retries=20))
+    assert play.ask().seconds <= 60
+
+
+def test_a_route_that_is_refused_is_followed_by_the_next_at_the_same_account() -> None:
+    """The operator's rows say so: tried in this order."""
+    play = Play(refusal(404, "Not found the model kimi-k3 or Permission denied"), Played(*WHOLE), accounts=1)
+    assert play.ask([K3, K26]).is_whole
+    assert play.exchange.route == K26
+
+
+def test_routes_are_tried_in_their_order() -> None:
+    play = Play(Played(*WHOLE))
+    assert play.ask([Route("nobody", "x"), K26, K3]).is_whole
+    assert play.exchange.route == K26
+
+
+def test_nobody_to_ask_is_no_account() -> None:
+    play = Play()
+    failure = play.ask([Route("nobody", "x")]).failure
+    assert failure
+    assert failure.kind is Kind.NO_ACCOUNT
+    assert play.exchange.attempts == []
+
+
+@pytest.mark.parametrize(("stream", "seconds"), [(True, 30), (False, 300)])
+def test_a_whole_reply_is_waited_for_longer_than_a_streams_first_byte(stream: bool, seconds: float) -> None:
+    play = Play(Played(*WHOLE, late=1000), patience=Patience(30, 300, 60, 600, retries=0))
+    told = play.ask(stream=stream)
+    assert told.failure
+    assert (told.failure.kind, told.seconds) == (Kind.TIMED_OUT, seconds)
+
+
+def test_all_attempts_share_the_total_time() -> None:
+    play = Play(*[Played(*WHOLE, late=1000)] * 4, accounts=4, patience=Patience(30, 300, 60, 70, retries=3))
+    told = play.ask()
+    assert told.failure
+    assert told.seconds == 70
+
+
+@pytest.mark.parametrize(("is_callers", "status"), [(False, 502), (True, 401)])
+def test_a_bad_key_is_the_fault_of_whoever_brought_it(is_callers: bool, status: int) -> None:
+    own = (Account("own#1", PLATFORM, Sealed("sk-example-x"), is_callers=True),) if is_callers else ()
+    failure = Play(refusal(401), accounts=1).ask(own=own).failure
+    assert failure
+    assert (failure.kind, failure.status, failure.upstream_status) == (Kind.CREDENTIAL_REFUSED, status, 401)
+
+
+def test_what_was_changed_and_whom_to_ask_about_it_is_noted() -> None:
+    headers = {"content-type": "text/event-stream", "x-request-id": "second", "x-trace-id": "t" * 200}
+    play = Play(refusal(429), Played(*WHOLE, headers=headers))
+    body = b'{"messages":[{"role":"user"}],"temperature":0}'
+    assert play.ask([Route("moonshot", "kimi-k3", note="as was asked")], body=body).is_whole
+    assert play.exchange.notes == ["as was asked", "temperature left out: kimi-k3 takes only 1"]
+    assert play.exchange.upstream_id == "t" * 128
+    first, second = play.exchange.attempts
+    assert (first.account, first.error, first.upstream_status) == ("a", "rate_limited", 429)
+    assert (second.account, second.error, second.route) == ("b", "", "moonshot/kimi-k3")
+
+
+def test_upstreams_are_told_apart_by_name() -> None:
+    other = Account("o", moonshot("https://o/v1", "test", "simulator"), Sealed("x"))
+    play = Play(Played(*WHOLE))
+    play.pool.accounts += (other,)
+    assert play.ask([Route("simulator", "kimi-k3")]).is_whole
+    assert play.stage.calls[0].url == "https://o/v1/chat/completions"
