@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import BlockStarted, Ended, Packet
@@ -60,6 +60,20 @@ class Speaking:
         return await anext(self._rest)
 
 
+class Search(Struct):
+    """One request on its way to an account: which ways it may go, which it has tried, and until when (loop's clock)."""
+
+    ask: ChatRequest
+    routes: Sequence[Route]
+    own: tuple[Account, ...]
+    exchange: Exchange
+    end: float
+    tried: set[Tried] = field(default_factory=set)
+
+    def avoiding(self, route: Route) -> set[str]:
+        return {name for name, refused in self.tried if refused == route}
+
+
 class Dispatch:
     def __init__(self, pool: Pool, transport: Transport, patience: Patience) -> None:
         self._pool = pool
@@ -71,14 +85,12 @@ class Dispatch:
         self, ask: ChatRequest, routes: Sequence[Route], own: tuple[Account, ...], exchange: Exchange
     ) -> AsyncIterator[Speaking]:
         """A reply that has said its first word. Raises the GatewayError of the last attempt, or NO_ACCOUNT."""
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._patience.total
-        tried: set[Tried] = set()
+        search = Search(ask, routes, own, exchange, _now() + self._patience.total)
         failure: GatewayError | None = None
         async with AsyncExitStack() as held:
             for remaining in reversed(range(self._patience.retries + 1)):
                 try:
-                    speaking = await held.enter_async_context(self._attempt(ask, routes, own, tried, end, exchange))
+                    speaking = await held.enter_async_context(self._attempt(search))
                     break
                 except GatewayError as error:
                     if error.kind is Kind.NO_ACCOUNT and failure:
@@ -86,25 +98,14 @@ class Dispatch:
                     if error.kind.retry == "never" or not remaining:
                         raise
                     failure = error
-                if failure.kind.retry == "same":
-                    pause = min(PAUSE * 2 ** (len(exchange.attempts) - 1), LONGEST_PAUSE)
-                    if clock() + pause >= end:
-                        raise failure
-                    await asyncio.sleep(pause)
+                await _pause(failure, search)
             yield speaking
 
     @asynccontextmanager
-    async def _attempt(
-        self,
-        ask: ChatRequest,
-        routes: Sequence[Route],
-        own: tuple[Account, ...],
-        tried: set[Tried],
-        end: float,
-        exchange: Exchange,
-    ) -> AsyncIterator[Speaking]:
+    async def _attempt(self, search: Search) -> AsyncIterator[Speaking]:
+        ask, exchange = search.ask, search.exchange
         async with AsyncExitStack() as held:
-            account, route = await self._lease(held, routes, own, tried)
+            account, route = await self._lease(held, search)
             began = time.monotonic()
 
             def attempted(error: GatewayError | None = None) -> Attempt:
@@ -112,16 +113,15 @@ class Dispatch:
                 return Attempt(account.name, str(route), time.monotonic() - began, code, status)
 
             try:
-                deadlines = self._deadlines(ask, end)
                 spoken = await held.enter_async_context(
-                    converse(account.upstream, ask, route, account.credential, self._transport, deadlines)
+                    converse(account.upstream, ask, route, account.credential, self._transport, self._deadlines(search))
                 )
                 opening = await _until_first_word(spoken.packets)
             except GatewayError as error:
                 if error.kind.origin != "caller":  # else nothing was asked
                     exchange.attempts.append(attempted(error))
                 if error.kind.retry == "elsewhere":
-                    tried.add((account.name, route))
+                    search.tried.add((account.name, route))
                 raise _fair(error, account) from error
             exchange.attempts.append(attempted())
             exchange.route, exchange.account = route, account.name
@@ -129,23 +129,35 @@ class Dispatch:
             exchange.upstream_id = _upstream_id(spoken.head.headers)
             yield Speaking(spoken.opening.dialect, streamed=spoken.streamed, held=opening, rest=spoken.packets)
 
-    async def _lease(
-        self, held: AsyncExitStack, routes: Sequence[Route], own: tuple[Account, ...], tried: set[Tried]
-    ) -> tuple[Account, Route]:
-        """An account for the first of `routes` that has one left to try."""
-        for place, route in enumerate(routes, 1):
-            avoid = {name for name, refused in tried if refused == route}
+    async def _lease(self, held: AsyncExitStack, search: Search) -> tuple[Account, Route]:
+        """An account for the first route that has one left to try. Raises GatewayError (NO_ACCOUNT)."""
+        failure = GatewayError(Kind.NO_ACCOUNT, "there is no way to serve this model")
+        for route in search.routes:
             try:
-                return await held.enter_async_context(self._pool.lease(route, own, avoid)), route
+                lease = self._pool.lease(route, search.own, search.avoiding(route))
+                return await held.enter_async_context(lease), route
             except GatewayError as error:
-                if error.kind is not Kind.NO_ACCOUNT or place == len(routes):
-                    raise
-        raise GatewayError(Kind.NO_ACCOUNT, "there is no way to serve this model")
+                failure = error
+        raise failure
 
-    def _deadlines(self, ask: ChatRequest, end: float) -> Deadlines:
+    def _deadlines(self, search: Search) -> Deadlines:
         patience = self._patience
-        first = patience.first_byte_stream if ask.stream else patience.first_byte_whole
-        return Deadlines(asyncio.get_running_loop().time() + first, patience.stall, end)
+        first = patience.first_byte_stream if search.ask.stream else patience.first_byte_whole
+        return Deadlines(_now() + first, patience.stall, search.end)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _pause(failure: GatewayError, search: Search) -> None:
+    """Before the same is tried again. Raises `failure` where there is no time left for it."""
+    if failure.kind.retry != "same":
+        return
+    seconds = min(PAUSE * 2 ** (len(search.exchange.attempts) - 1), LONGEST_PAUSE)
+    if _now() + seconds >= search.end:
+        raise failure
+    await asyncio.sleep(seconds)
 
 
 async def _until_first_word(packets: AsyncIterator[Packet]) -> list[Packet]:
