@@ -115,6 +115,11 @@ def test_it_listens_on_a_name_or_an_address(tmp_path: Path, written: str, read: 
     assert settings(tmp_path, {"API_HOST": written}).listen.host == read
 
 
+@pytest.mark.parametrize("written", ["warn", "WARNING", "Warn"])
+def test_warnings_may_be_asked_for_as_node_spells_them(tmp_path: Path, written: str) -> None:
+    assert settings(tmp_path, {"LOG_LEVEL": written}).log.level == "WARNING"
+
+
 def test_only_development_means_reload(tmp_path: Path) -> None:
     assert [settings(tmp_path, {"NODE_ENV": env}).reload for env in ("development", "production", "dev")] == [
         True,

@@ -71,6 +71,12 @@ def one_of(words: Sequence[Word], allowed: str) -> Kind[Word]:
     return Kind(allowed, lambda value: _checked(by_spelling.get(text(value).lower())))
 
 
+def level(value: object) -> Level:
+    """`warn`, as Node's loggers spell it, is in many an `.env`."""
+    spelled = text(value).upper()
+    return one_of(LEVELS, "").parse("WARNING" if spelled == "WARN" else spelled)
+
+
 def listed(item: Kind[T], allowed: str, *, empty: bool = True) -> Kind[tuple[T, ...]]:
     """Written with commas, or as a TOML list; blanks, empty items and repetitions do not count."""
 
@@ -234,7 +240,7 @@ RETRIES = whole_number("a whole number from 0 to 20", 0, 20)
 SECONDS = Kind("a number of seconds above 0", seconds)
 SECONDS_OR_OFF = Kind("a number of seconds, or 0 or off for none", seconds_or_off)
 SIZE = Kind("a number of bytes above 0, also written like 512k, 20MiB or 1GB", size)
-LEVEL = one_of(LEVELS, "DEBUG, INFO, WARNING or ERROR")
+LEVEL = Kind("DEBUG, INFO, WARNING or ERROR", level)
 LOG_FORMAT = one_of(LOG_FORMATS, "auto, json or text")
 ANY_TEXT = Kind("any text", text)
 HEADER = Kind("one line of printable ASCII characters", matching(PRINTABLE_ASCII))
