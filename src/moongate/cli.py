@@ -36,7 +36,12 @@ def options(
     """Settings come from the command line, the environment, .env and moongate.toml, in this order."""
 
 
-@app.command(epilog="Example:  moongate serve --port 9000      Example:  KIMI_API_KEY=sk-example-key moongate serve")
+@app.command(
+    epilog="""\b
+Examples:
+  moongate serve --port 9000
+  KIMI_API_KEY=sk-example-key moongate serve"""
+)
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[
@@ -53,8 +58,10 @@ def serve(
 
 
 @app.command(
-    epilog="Example:  moongate simulate --port 9100      then:  KIMI_API_KEY=sk-example-key "
-    "KIMI_BASE_URL=http://127.0.0.1:9100/v1 moongate serve"
+    epilog="""\b
+Example:
+  moongate simulate --port 9100
+  KIMI_API_KEY=sk-example-key KIMI_BASE_URL=http://127.0.0.1:9100/v1 moongate serve"""
 )
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -34,6 +34,7 @@ class Line:
         self._stuck = stuck
         self._clock = asyncio.get_running_loop().time
         self._spoke = self._clock()
+        self._turn = asyncio.Lock()  # the work and its watcher both speak; what is begun first is sent first
         self._writing = False
         self._finished = False
         self._guard = asyncio.timeout(None)
@@ -56,18 +57,21 @@ class Line:
             raise HungUp from None
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        async with self._turn:
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, data: bytes) -> None:
         self._writing = True
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        async with self._turn:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
         self._writing = False
         self._spoke = self._clock()
 
     async def finish(self, data: bytes = b"") -> None:
         """The last bytes. From here on it is no hang-up when the caller goes."""
         self._finished = True
-        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+        async with self._turn:
+            await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
     async def _watch(self) -> None:
         pause = self._stuck if self._heartbeat is None else min(self._heartbeat, self._stuck)
