@@ -28,7 +28,7 @@ FAILURE_ASKS_AFTER = 15.0
 PATIENCE = 5.0
 """Seconds a caller waits for the upstreams' lists before being answered from what is known."""
 
-_log = structlog.get_logger("moongate.discovery")
+_log = structlog.get_logger()
 
 
 class Discovery:

@@ -62,7 +62,6 @@ def test_a_request_is_one_record_of_facts() -> None:
     assert record == {
         "event": "request",
         "level": "info",
-        "logger": "moongate.request",
         "request_id": "req_1",
         "method": "POST",
         "path": "/v1/chat/completions",

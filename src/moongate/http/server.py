@@ -23,7 +23,7 @@ from moongate.http.request_id import request_id
 HEAD_LIMIT = 64 * 1024
 """Bytes of all header names and values together."""
 
-_log = structlog.get_logger("moongate.http")
+_log = structlog.get_logger()
 
 
 class Server:
