@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 
 from moongate.app import Running, doors, running
-from moongate.serving import serving_on
+from moongate.serving import server_of, serving_on
 from moongate.settings import load
 
 
@@ -52,7 +52,7 @@ async def served(environ: Mapping[str, str], directory: Path) -> AsyncIterator[G
     with socket.create_server(("127.0.0.1", 0)) as listening, structlog.testing.capture_logs() as log:
         async with (
             running(settings, entrance.policy) as gateway,
-            serving_on(listening, gateway.app) as server,
+            serving_on(listening, server := server_of(gateway.app)),
             aiohttp.ClientSession() as http,
         ):
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from msgspec import Struct
 from starlette.types import ASGIApp
 
-from moongate.catalog import Catalog
+from moongate.catalog import Catalog, real_name
 from moongate.core.sealed import Sealed
 from moongate.discovery import Discovery
 from moongate.dispatch import Dispatch, Patience
@@ -91,12 +91,12 @@ async def running(settings: Settings, policy: KeyPolicy) -> AsyncIterator[Runnin
         keys = Keyring(policy, own.is_credential)
         dispatch = Dispatch(pool, transport, _patience(settings))
         gateway = Gateway(keys, own, catalog, discovery, dispatch)
-        app = _server(settings, gateway, discovery, keys)
+        app = _server(settings, gateway, discovery, keys, own)
         discovery.start()
         yield Running(app, catalog, pool, transport, not settings.accounts)
 
 
-def _server(settings: Settings, gateway: Gateway, discovery: Discovery, keys: Keyring) -> Server:
+def _server(settings: Settings, gateway: Gateway, discovery: Discovery, keys: Keyring, own: OwnAccounts) -> Server:
     heartbeat, max_body = settings.deadlines.heartbeat, settings.listen.max_body
     endpoints: Mapping[str, ASGIApp] = {
         surface.path: Endpoint(surface.server, gateway, heartbeat=heartbeat, max_body=max_body) for surface in SURFACES
@@ -104,6 +104,7 @@ def _server(settings: Settings, gateway: Gateway, discovery: Discovery, keys: Ke
     pages = Pages(
         discovery,
         keys,
+        own,
         openapi.document(endpoints, TWINS),
         TWINS,
         SURFACES[0].server,
@@ -125,7 +126,7 @@ def _account(setting: AccountSetting, user_agent: str, simulated: str) -> Accoun
         upstream=_upstream(setting.upstream, setting.base_url or f"{simulated}/v1", user_agent),
         credential=setting.credential,
         max_concurrency=setting.max_concurrency,
-        models=frozenset(setting.models) or None,
+        models=frozenset(real_name(setting.upstream, model) for model in setting.models) or None,
     )
 
 

@@ -61,6 +61,9 @@ STANDS_IN = {"simulator": ("moonshot", "kimi-code")}
 """Upstreams that serve what others do."""
 
 
+UPSTREAMS = frozenset({*(model.upstream for model in MODELS), *STANDS_IN})
+
+
 class Catalog:
     """Knows the rows, the operator's own routes, and what each account reported. Answers are values."""
 
@@ -71,7 +74,8 @@ class Catalog:
 
     def learn(self, account: Account, listed: tuple[ListedModel, ...]) -> None:
         """What this account may use, as its upstream reports it."""
-        self._reported[account.name] = listed
+        if listed:  # an empty list has been seen for memberships that had lapsed, and says nothing of the models
+            self._reported[account.name] = listed
 
     def resolve(self, name: str, own: tuple[Account, ...] = ()) -> tuple[Route, ...]:
         """Ways to serve `name`, in the order to try them. `own`: the accounts the caller brought, instead of ours.
@@ -79,20 +83,23 @@ class Catalog:
         Raises GatewayError (UNKNOWN_MODEL) with the nearest names.
         """
         accounts = own or self._accounts
+        self._refuse_stranger(name, accounts)
         routes = self._routes.get(name) or self._addressed(name, accounts) or self._meant(name, accounts)
         able = tuple(route for route in routes if any(account.serves(route) for account in accounts))
         if able:
             return able
         if own:  # of the caller's own account nothing was reported, so its upstream is the one to ask
             return tuple({Route(account.upstream.name, name): None for account in own})
-        raise GatewayError(Kind.UNKNOWN_MODEL, self._no_such(name), param="model")
+        raise GatewayError(Kind.UNKNOWN_MODEL, self._no_such(name, accounts), param="model")
 
-    def models(self) -> tuple[ListedModel, ...]:
-        """What the configured accounts can serve, by name, each once."""
+    def models(self, own: tuple[Account, ...] = ()) -> tuple[ListedModel, ...]:
+        """What the accounts can serve, by name, each once."""
+        accounts = own or self._accounts
         found: dict[str, ListedModel] = {}
-        for name in self._routes:
-            found[name] = ListedModel(name, "moongate")
-        for account in self._accounts:
+        for name, routes in self._routes.items():
+            if any(account.serves(route) for route in routes for account in accounts):
+                found[name] = ListedModel(name, "moongate")
+        for account in accounts:
             for model in self._offered(account):
                 if account.serves(Route(account.upstream.name, model.id)):
                     found.setdefault(model.id, model)
@@ -102,12 +109,12 @@ class Catalog:
                 found.setdefault(alias.name, structs.replace(target, id=alias.name))
         return tuple(found.values())
 
-    def model(self, name: str) -> ListedModel:
+    def model(self, name: str, own: tuple[Account, ...] = ()) -> ListedModel:
         """Raises GatewayError (UNKNOWN_MODEL)."""
-        known = {model.id: model for model in self.models()}
+        known = {model.id: model for model in self.models(own)}
         if name in known:
             return known[name]
-        route = self.resolve(name)[0]
+        route = self.resolve(name, own)[0]
         described = known.get(route.model, ListedModel(name, route.upstream))
         return structs.replace(described, id=name)
 
@@ -117,22 +124,14 @@ class Catalog:
         known = {account.upstream.name for account in accounts}
         if not (slash and model and upstream in known):
             return ()
-        aliased = [alias.route for alias in ALIASES if alias.name == model]
-        target = aliased[0] if aliased else Route(upstream, model)
-        return (structs.replace(target, upstream=upstream),)
+        return (_route(name),)
 
     def _meant(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
-        aliased = [alias.route for alias in ALIASES if alias.name == name]
-        found: dict[Route, None] = {}
-        for account in accounts:
-            upstream = account.upstream.name
-            speaks_for = (upstream, *STANDS_IN.get(upstream, ()))
-            for route in aliased:
-                if route.upstream in speaks_for:
-                    found[structs.replace(route, upstream=upstream)] = None
-            if any(model.id == name for model in self._offered(account)):
-                found[Route(upstream, name)] = None
-        return tuple(found)
+        """What an account offers under this very name comes before what the name stands for elsewhere."""
+        upstreams = tuple(dict.fromkeys(account.upstream.name for account in accounts))
+        offered = (a.upstream.name for a in accounts if any(model.id == name for model in self._offered(a)))
+        found = tuple(Route(upstream, name) for upstream in dict.fromkeys(offered))
+        return found or tuple(route for upstream in upstreams if (route := _alias(upstream, name)))
 
     def _offered(self, account: Account) -> tuple[ListedModel, ...]:
         """What it reported, and what it was configured to serve; until it has reported, what is known of its kind."""
@@ -144,14 +143,42 @@ class Catalog:
         extra = named.difference(model.id for model in offered)
         return (*offered, *(ListedModel(name, upstream) for name in sorted(extra)))
 
-    def _no_such(self, name: str) -> str:
-        known = [*(model.id for model in self.models()), *(alias.name for alias in ALIASES)]
-        near = get_close_matches(name[:256], known, n=3, cutoff=0.4)
-        shown = name[:80].encode("unicode_escape").decode() + ("..." if len(name) > 80 else "")
+    def _refuse_stranger(self, name: str, accounts: tuple[Account, ...]) -> None:
+        """A name that begins with an upstream nobody here has an account at."""
+        upstream = name.partition("/")[0]
+        if "/" in name and upstream in UPSTREAMS and upstream not in {account.upstream.name for account in accounts}:
+            message = f"{_shown(name)} cannot be served: there is no account of upstream {upstream} here"
+            raise GatewayError(Kind.UNKNOWN_MODEL, message, param="model")
+
+    def _no_such(self, name: str, accounts: tuple[Account, ...]) -> str:
+        if not name:
+            return "no model was named"
+        upstreams = {account.upstream.name for account in accounts}
+        aliases = (alias.name for alias in ALIASES if any(_alias(upstream, alias.name) for upstream in upstreams))
+        known = [model.id for model in self.models(accounts)]
+        near = get_close_matches(name[:256], [*known, *aliases], n=3, cutoff=0.4)
         hint = f"; did you mean {' or '.join(near)}?" if near else "; GET /v1/models lists what there is"
-        return f"there is no model {shown}{hint}"
+        return f"there is no model {_shown(name)}{hint}"
+
+
+def _shown(name: str) -> str:
+    return name[:80].encode("unicode_escape").decode() + ("..." if len(name) > 80 else "")
 
 
 def _route(written: str) -> Route:
+    """`upstream/model`, where the model may be another name of one."""
     upstream, _, model = written.partition("/")
-    return Route(upstream, model)
+    return _alias(upstream, model) or Route(upstream, model)
+
+
+def _alias(upstream: str, name: str) -> Route | None:
+    """What `name` stands for at `upstream`, if anything."""
+    speaks_for = (upstream, *STANDS_IN.get(upstream, ()))
+    routes = (alias.route for alias in ALIASES if alias.name == name and alias.route.upstream in speaks_for)
+    return next((structs.replace(route, upstream=upstream) for route in routes), None)
+
+
+def real_name(upstream: str, name: str) -> str:
+    """The name under which `upstream` itself knows the model."""
+    route = _alias(upstream, name)
+    return route.model if route else name

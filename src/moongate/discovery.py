@@ -68,14 +68,14 @@ class Discovery:
         await self._know(STRANGE_NAME_ASKS_AFTER)
         return self._catalog.resolve(name, own)
 
-    async def models(self) -> tuple[ListedModel, ...]:
+    async def models(self, own: tuple[Account, ...] = ()) -> tuple[ListedModel, ...]:
         await self._know(LISTS_KEEP)
-        return self._catalog.models()
+        return self._catalog.models(own)
 
-    async def model(self, name: str) -> ListedModel:
+    async def model(self, name: str, own: tuple[Account, ...] = ()) -> ListedModel:
         """Raises GatewayError (UNKNOWN_MODEL)."""
         await self._know(LISTS_KEEP)
-        return self._catalog.model(name)
+        return self._catalog.model(name, own)
 
     async def can_serve(self) -> bool:
         """Whether any account answered when it was last asked, or has not been asked yet."""

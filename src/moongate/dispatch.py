@@ -137,7 +137,7 @@ class Dispatch:
                 lease = self._pool.lease(route, search.own, search.avoiding(route))
                 return await held.enter_async_context(lease), route
             except GatewayError as error:
-                failure = error
+                failure = failure if failure.retry_after is not None else error
         raise failure
 
     def _deadlines(self, search: Search) -> Deadlines:

@@ -10,7 +10,7 @@ from moongate.core.exchange import Exchange
 from moongate.core.identity import Caller
 from moongate.core.reply import Fold
 from moongate.core.request import ChatRequest, RequestHead
-from moongate.dialects.dialect import Server, choose
+from moongate.dialects.dialect import Echo, Server, choose
 from moongate.discovery import Discovery
 from moongate.dispatch import Dispatch, Speaking
 from moongate.policy.keys import Keyring
@@ -23,6 +23,7 @@ class Answer:
     def __init__(self, server: Server, ask: ChatRequest, speaking: Speaking, exchange: Exchange) -> None:
         self.is_stream = ask.stream
         self._encoder = choose(server, ask, speaking.dialect, streamed=speaking.streamed)
+        self.is_echo = isinstance(self._encoder, Echo)
         self._speaking = speaking
         self._exchange = exchange
 
@@ -79,6 +80,9 @@ class Gateway:
         own = self._own.accounts(caller)
         routes = await self._discovery.resolve(ask.model, own)
         async with self._dispatch(ask, routes, own, exchange) as speaking:
-            yield Answer(server, ask, speaking, exchange)
+            answer = Answer(server, ask, speaking, exchange)
+            if not answer.is_echo:
+                exchange.notes.append("the reply came in another form than was asked for, and is told anew")
+            yield answer
             if exchange.failure:
                 raise exchange.failure

@@ -48,7 +48,9 @@ def serve_on(sockets: list[socket.socket], given: Mapping[str, object]) -> None:
     log.configure("DEBUG" if settings.log.debug else settings.log.level, as_json=as_json)
     try:
         entrance = doors(settings)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        _fail(f"MOONGATE_HOME={settings.home}: a key for callers cannot be kept there: {error.strerror}")
+    except ValueError as error:
         _fail(str(error))
     _run(_serve(settings, entrance, sockets[0]))
 
@@ -76,23 +78,35 @@ def simulate(host: str, port: int) -> None:
 
 
 async def _serve(settings: Settings, entrance: Doors, listening: socket.socket) -> None:
-    async with running(settings, entrance.policy) as gateway, serving_on(listening, gateway.app) as server:
+    async with running(settings, entrance.policy) as gateway:
+        server = server_of(gateway.app)
         with _stopped_by_signals(server):
-            _say(first_screen(settings, gateway, entrance, listening))
-            await server.main_loop()
+            async with serving_on(listening, server):
+                _say(first_screen(settings, gateway, entrance, listening))
+                await server.main_loop()
+                if waiting := len(server.server_state.tasks):
+                    _say(f"Stopping: {waiting} replies may take up to {GRACE} s to end. Once more to cut them off.")
 
 
-@asynccontextmanager
-async def serving_on(listening: socket.socket, app: ASGIApp) -> AsyncIterator[uvicorn.Server]:
-    """uvicorn, listening. Leaving the block lets open streams end, or not if `force_exit` is set, and stops it."""
+def server_of(app: ASGIApp) -> uvicorn.Server:
     server = uvicorn.Server(_config(app))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
+    return server
+
+
+@asynccontextmanager
+async def serving_on(listening: socket.socket, server: uvicorn.Server) -> AsyncIterator[None]:
+    """Serve. Leaving the block lets open replies end, or not if `force_exit` is set, and waits until all is let go."""
     await server.startup(sockets=[listening])
     try:
-        yield server
+        yield
     finally:
         await server.shutdown(sockets=[listening])
+        open_still = tuple(server.server_state.tasks)
+        for task in open_still:
+            task.cancel()
+        await asyncio.gather(*open_still, return_exceptions=True)
 
 
 @contextmanager

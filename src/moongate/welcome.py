@@ -12,13 +12,13 @@ def first_screen(settings: Settings, gateway: Running, entrance: Doors, listenin
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{'127.0.0.1' if ip_address(host).is_unspecified else shown}:{port}"
-    model = gateway.catalog.models()[0].id
+    model = next((model.id for model in gateway.catalog.models()), "kimi-k3")
     key = entrance.new_key or ("$MOONGATE_KEY" if entrance.policy.required else "")
     return "\n".join(
         (
             f"Moongate listens on http://{shown}:{port}   documentation: {url}/docs",
             *_accounts(settings, gateway),
-            *_keys(entrance),
+            *_keys(settings, entrance),
             "Try it:",
             f"  {curl(url, model, key)}",
             f"  {python(url, model, key)}",
@@ -34,15 +34,26 @@ def _accounts(settings: Settings, gateway: Running) -> Iterator[str]:
     else:
         names = ", ".join(f"{account.name} ({account.upstream})" for account in settings.accounts)
         yield f"Accounts: {names}"
+        for account in settings.accounts:
+            if account.upstream == "moonshot" and account.credential.reveal().startswith("sk-kimi-"):
+                yield f"  {account.name} has a key of Kimi Code's shape, which belongs into KIMI_CODE_API_KEY."
+    if settings.callers.tokens_accepted:
+        yield "Callers may bring keys of their own: sk-kimi-… is sent to Kimi Code, other sk-… to the platform."
+    if settings.unsupported:
+        yield f"Set, but not supported by this version: {', '.join(settings.unsupported)}"
 
 
-def _keys(entrance: Doors) -> Iterator[str]:
+def _keys(settings: Settings, entrance: Doors) -> Iterator[str]:
     if entrance.new_key:
         yield f"A key was made for callers, and is shown this once: {entrance.new_key}"
     elif entrance.policy.required:
         yield "Callers need a key; put yours into MOONGATE_KEY to try the lines below."
+        if entrance.policy.minted:
+            yield f"  It was shown at the first start. Delete {settings.home / 'keys.json'} to have another one made."
     else:
         yield "Callers need no key, as only this machine can reach the gateway."
+        if entrance.policy.keys:
+            yield "  The keys of VALID_API_KEYS are not asked for; REQUIRE_API_KEY=true makes it so."
 
 
 def curl(url: str, model: str, key: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moongate.http.client import client_address
+from moongate.http.address import client_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 PROXY, CLIENT = "10.0.0.1", "203.0.113.7"

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from moongate.core.exchange import Record
 from moongate.dialects.openai_chat.server import OpenAIChat
 from moongate.http.server import Server
-from moongate.serving import serving_on
+from moongate.serving import server_of, serving_on
 
 
 async def before(scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,7 +37,11 @@ async def _ask(app: Callable[..., object]) -> tuple[int, bytes, Watching, list[o
     server = Server({"/x": app}, before, OpenAIChat(), [watching], allowed_origins=("*",), trusted_proxies=())
     with socket.create_server(("127.0.0.1", 0)) as listening, structlog.testing.capture_logs() as log:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/x"
-        async with serving_on(listening, server), aiohttp.ClientSession() as http, http.post(url, data=b"x") as reply:
+        async with (
+            serving_on(listening, server_of(server)),
+            aiohttp.ClientSession() as http,
+            http.post(url, data=b"x") as reply,
+        ):
             return reply.status, await reply.read(), watching, log
 
 

@@ -124,8 +124,3 @@ def test_nothing_shows_a_key() -> None:
 def test_a_digest_depends_on_key_and_salt() -> None:
     assert len({digest("a", SALT), digest("b", SALT), digest("a", b"t" * 32)}) == 3
     assert digest("a", SALT) == digest("a", SALT)
-
-
-@pytest.mark.parametrize(("policy", "required"), [(OPEN, False), (CLOSED, True)])
-def test_whether_a_key_is_required_can_be_asked(policy: KeyPolicy, required: bool) -> None:
-    assert Keyring(policy, is_credential).required is required

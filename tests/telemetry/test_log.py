@@ -44,6 +44,7 @@ def answered(**fields: object) -> Exchange:
         "first_byte": 10.25,
         "usage": Usage(88, 20, 64, 11),
         "reason": "stop",
+        "outcome": "answered",
         **fields,
     }
     return Exchange("req_1", "POST", "/v1/chat/completions", 10.0, **known)  # type: ignore[arg-type]
@@ -67,6 +68,7 @@ def test_a_request_is_one_record_of_facts() -> None:
         "path": "/v1/chat/completions",
         "client": "203.0.113.7",
         "caller": "key-1",
+        "caller_kind": "key",
         "gen_ai.request.model": "kimi-k3",
         "stream": True,
         "route": "moonshot/kimi-k3",
@@ -87,7 +89,7 @@ def test_a_request_is_one_record_of_facts() -> None:
 
 
 def test_what_was_not_measured_is_absent() -> None:
-    told = facts(close(Exchange("req_1", "GET", "/health", 10.0, status=200), 10.5))
+    told = facts(close(Exchange("req_1", "GET", "/health", 10.0, status=200, outcome="answered"), 10.5))
     assert told == {
         "request_id": "req_1",
         "method": "GET",

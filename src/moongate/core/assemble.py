@@ -52,11 +52,6 @@ class Assembler:
     def has_ended(self) -> bool:
         return self._ended
 
-    @property
-    def usage(self) -> Usage | None:
-        """What was metered so far, also of a reply that broke."""
-        return self._usage
-
     def feed(self, deltas: Iterable[Delta]) -> Iterator[Event]:
         for delta in deltas:
             yield from self._step(delta)

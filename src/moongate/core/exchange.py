@@ -1,4 +1,4 @@
-"""The facts of one request, gathered as it happens; frozen at its end into a Record for those who observe."""
+"""The facts of one request, gathered as it happens, and handed at its end to those who observe."""
 
 from typing import Literal, Protocol, TypeAlias
 
@@ -10,7 +10,8 @@ from moongate.core.identity import Caller
 from moongate.core.route import Route
 
 Outcome: TypeAlias = Literal["answered", "refused", "failed", "hung up"]
-"""`refused`: it failed before the reply began, so the caller got a status. `failed`: the reply broke on its way."""
+"""`refused`: it failed before the reply began, so the caller got a status. `failed`: the reply broke on its way, or
+never came to its end; whatever did not show that it went well."""
 
 
 class Attempt(Struct, frozen=True):
@@ -44,7 +45,7 @@ class Exchange(Struct):
     usage: Usage | None = None
     reason: FinishReason | None = None
     failure: GatewayError | None = None
-    outcome: Outcome = "answered"
+    outcome: Outcome = "failed"
 
 
 class Record(Struct, frozen=True):

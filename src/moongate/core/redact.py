@@ -14,12 +14,13 @@ _PATTERNS = tuple(
         (r"(?<=Users )\S+(?= not found)", HIDDEN),
         (r"\bsk-[A-Za-z0-9_-]{6,}", HIDDEN),
         (r"\bmg-[A-Za-z0-9_-]{32,}", HIDDEN),  # a key this gateway made
-        (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", HIDDEN),
+        (r"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", HIDDEN),
+        (r"(?<=//)[^\s/@]{1,500}:[^\s/@]{0,500}(?=@)", HIDDEN),  # the password in a URL
         (r"(?i)\bbearer\s+[^\s\"',;]{6,}", f"Bearer {HIDDEN}"),
     )
 )
 
-_SUSPECT = re.compile(r"<|users |sk-|mg-|eyJ|org-|ak-|proj-|bearer", re.IGNORECASE)
+_SUSPECT = re.compile(r"<|@|users |sk-|mg-|eyJ|org-|ak-|proj-|bearer", re.IGNORECASE)
 """Without one of these no pattern can match; most of what is logged has none."""
 
 

@@ -66,6 +66,13 @@ class Echo:
 
 def choose(server: Server, ask: ChatRequest, dialect: str, *, streamed: bool) -> Encoder:
     """How a reply in `dialect` reaches this client. A reply is told anew, too, where it did not come in the form that
-    was asked for: a stream for who wanted it whole, or the reverse."""
+    was asked for: a stream for who wanted it whole, or the reverse.
+
+    Raises GatewayError (PROTOCOL) where that would lose all answers but the first.
+    """
     telling = server.encoder(ask)
-    return Echo(telling) if dialect == server.dialect and streamed == ask.stream else telling
+    if dialect == server.dialect and streamed == ask.stream:
+        return Echo(telling)
+    if ask.choices > 1:
+        raise GatewayError.protocol("several answers were asked for, and came in a form of which one can be told")
+    return telling

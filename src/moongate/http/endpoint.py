@@ -58,7 +58,6 @@ class Endpoint:
         except GatewayError as error:
             if not telling.has_begun:
                 raise
-            exchange.outcome, exchange.failure = "failed", error
             await telling.break_off(error)
 
 
@@ -102,6 +101,7 @@ class Telling:
     async def break_off(self, error: GatewayError) -> None:
         """End a stream that began with heartbeats alone; one that broke later has told it already."""
         if not self._is_over:
+            self.exchange.failure = error
             await self._finish(self._server.fail(error) + aside(error))
 
     async def _begin(self) -> None:
@@ -111,6 +111,8 @@ class Telling:
     async def _finish(self, data: bytes = b"") -> None:
         self.has_begun = self._is_over = True
         await self.line.finish(data)
+        if self.exchange.failure is None:
+            self.exchange.outcome = "answered"
 
     def _mark(self) -> None:
         if self.exchange.first_byte is None:

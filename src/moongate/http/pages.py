@@ -20,6 +20,8 @@ from moongate.dialects.dialect import Server as Dialect
 from moongate.discovery import Discovery
 from moongate.http.reply import around_error
 from moongate.policy.keys import Keyring
+from moongate.pool.account import Account
+from moongate.pool.own import OwnAccounts
 
 DOCS = """<!doctype html>
 <html lang="en">
@@ -38,6 +40,10 @@ DOCS = """<!doctype html>
 """
 
 
+UNPREFIXED = frozenset({"/chat/completions", "/models"})
+"""Asked for by clients whose base URL lacks its `/v1`."""
+
+
 class Pages:
     """`dialect` tells errors; `public_models`: the list needs no key."""
 
@@ -45,6 +51,7 @@ class Pages:
         self,
         discovery: Discovery,
         keys: Keyring,
+        accounts: OwnAccounts,
         openapi: Mapping[str, object],
         twins: tuple[str, ...],
         dialect: Dialect,
@@ -53,6 +60,7 @@ class Pages:
     ) -> None:
         self._discovery = discovery
         self._keys = keys
+        self._accounts = accounts
         self._openapi = openapi
         self._twins = twins
         self._dialect = dialect
@@ -100,16 +108,22 @@ class Pages:
         return HTMLResponse(DOCS)
 
     async def _models(self, request: Request) -> Response:
-        self._admit(request)
-        return JSONResponse(models.listing(await self._discovery.models()))
+        return JSONResponse(models.listing(await self._discovery.models(self._own(request))))
 
     async def _model(self, request: Request) -> Response:
-        self._admit(request)
-        return JSONResponse(models.entry(await self._discovery.model(request.path_params["id"])))
+        own = self._own(request)
+        return JSONResponse(models.entry(await self._discovery.model(request.path_params["id"], own)))
 
-    def _admit(self, request: Request) -> None:
-        if not self._public_models:
-            self._keys.identify(request.headers)
+    def _own(self, request: Request) -> tuple[Account, ...]:
+        """The accounts the caller brought along, whose models are the ones to list. Raises GatewayError."""
+        headers: Mapping[str, str] = request.scope["state"]["headers"]
+        try:
+            caller = self._keys.identify(headers, required=not self._public_models)
+        except GatewayError:
+            if self._public_models:  # then the list is for everybody
+                return ()
+            raise
+        return self._accounts.accounts(caller)
 
     def _refused(self, request: Request, error: Exception) -> Response:
         """An error of a page, in the same shape as those of the surfaces."""
@@ -128,7 +142,9 @@ def _not_here(request: Request, error: HTTPException) -> GatewayError:
     if error.status_code == 405:
         allow = (error.headers or {}).get("Allow")
         return GatewayError(Kind.WRONG_METHOD, f"{request.url.path} is not asked with {request.method}", allow=allow)
-    return GatewayError(Kind.UNKNOWN_PATH, f"there is no {request.url.path} here; /docs lists what there is")
+    path = request.url.path
+    hint = f"did you mean /v1{path}?" if path in UNPREFIXED else "/docs lists what there is"
+    return GatewayError(Kind.UNKNOWN_PATH, f"there is no {path} here; {hint}")
 
 
 def _assets() -> Path:

@@ -1,10 +1,12 @@
 """HTTP/1.1 as uvicorn speaks it with httptools, with a limit on the head and errors in JSON."""
 
 import asyncio
+import re
 from typing import Any
 
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from moongate.core.errors import GatewayError, Kind
@@ -12,9 +14,13 @@ from moongate.dialects.openai_chat.server import OpenAIChat
 from moongate.http.request_id import request_id
 from moongate.http.server import HEAD_LIMIT
 
+_UPGRADE = re.compile(rb"(?i)\r\nupgrade:[^\r\n]*")
+
 
 class Protocol(HttpToolsProtocol):
-    """The parser underneath would collect a head without end, and what is no HTTP would be answered with plain text."""
+    """What uvicorn leaves open: the parser underneath would collect a head without end and take trailers for headers,
+    what is no HTTP would be answered with plain text, an offer to upgrade would cost the body, and a caller who hangs
+    up with a second request in the pipe would not be noticed."""
 
     def __init__(
         self,
@@ -24,22 +30,45 @@ class Protocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._in_message = False
         self._in_head = False
         self._head_size = 0
+        self._running: RequestResponseCycle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        running = self._running
+        super().connection_lost(exc)
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
+        if not self._in_message and b"pgrade" in data:
+            data = _without_upgrade(data)
         super().data_received(data)
         self._head_size = self._head_size + len(data) if self._in_head else 0
         if self._head_size > HEAD_LIMIT and not self.transport.is_closing():
             self._refuse(GatewayError(Kind.HEADERS_TOO_LARGE, f"the headers are larger than {HEAD_LIMIT} bytes"))
 
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._in_message = self._in_head = True
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it is a trailer, and says nothing here
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(GatewayError(Kind.INVALID_REQUEST, "this is not a well-formed HTTP/1.1 request"))
@@ -53,3 +82,10 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Java's client offers HTTP/2 with every request. Who does not take the offer up ignores it (RFC 9110, 7.8); the
+    parser would stop reading instead."""
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"", head) + blank + rest

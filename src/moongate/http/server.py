@@ -15,7 +15,7 @@ from moongate.core.errors import GatewayError, Kind
 from moongate.core.exchange import Exchange, Observer, close
 from moongate.core.redact import redact
 from moongate.dialects.dialect import Server as Dialect
-from moongate.http.client import Network, client_address
+from moongate.http.address import Network, client_address, is_plain
 from moongate.http.endpoint import refuse
 from moongate.http.reply import EXPOSED
 from moongate.http.request_id import request_id
@@ -58,7 +58,7 @@ class Server:
         if scope["type"] != "http":
             await self._pages(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope["headers"])
         exchange = Exchange(
             request_id=request_id(headers.get("x-request-id")),
             method=scope["method"],
@@ -78,8 +78,12 @@ class Server:
         exchange: Exchange = scope["state"]["exchange"]
         try:
             self._admit(scope)
-            app = self._endpoints.get(scope["path"], self._pages)
-            await app(scope, receive, send)
+            endpoint = self._endpoints.get(scope["path"])
+            if endpoint is not None:
+                await endpoint(scope, receive, send)
+            else:
+                await self._pages(scope, receive, send)
+                exchange.outcome = "refused" if exchange.failure else "answered"
         except GatewayError as error:
             exchange.outcome, exchange.failure = "refused", error
             await refuse(self._dialect, exchange, error, send)
@@ -104,8 +108,19 @@ class Server:
 
     def _is_allowed(self, origin: str, headers: Mapping[str, str]) -> bool:
         """CORS alone hides a reply from a page but lets it ask, and so spend: here it may not even ask."""
-        mine = (f"http://{headers.get('host')}", f"https://{headers.get('host')}")
-        return "*" in self._origins or origin in self._origins or origin in mine
+        if "*" in self._origins or origin in self._origins:
+            return True
+        host = headers.get("host", "")
+        return origin in (f"http://{host}", f"https://{host}") and is_plain(host)
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """By name; what was sent in several lines is one list, as HTTP has it."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, said = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {said}" if key in headers else said
+    return headers
 
 
 def _noting(send: Send, exchange: Exchange) -> Send:

@@ -44,16 +44,15 @@ class Keyring:
         self._salt = secrets.token_bytes(32)
         self._callers = dict(self._known())
 
-    @property
-    def required(self) -> bool:
-        return self._policy.required
+    def identify(self, headers: Mapping[str, str], *, required: bool = False) -> Caller:
+        """`required`: a key is needed here, if there are any, though elsewhere it may not be.
 
-    def identify(self, headers: Mapping[str, str]) -> Caller:
-        """Raises GatewayError (UNAUTHENTICATED). Header names are in lower case."""
+        Raises GatewayError (UNAUTHENTICATED). Header names are in lower case.
+        """
         presented = _presented(headers)
         found = next(filter(None, map(self._known_as, presented)), None)
         found = found or next(filter(None, map(self._with_own, presented)), None)
-        if found is None and self._policy.required:
+        if found is None and (self._policy.required or (required and self._callers)):
             raise self._refused(presented)
         return found or ANONYMOUS
 

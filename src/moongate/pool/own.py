@@ -8,9 +8,15 @@ from moongate.upstreams.upstream import Upstream
 
 SHAPES = (
     ("sk-kimi-", "kimi-code"),
+    # Other vendors', which must not be sent to Moonshot because somebody forgot them in an environment.
+    ("sk-proj-", ""),
+    ("sk-svcacct-", ""),
+    ("sk-admin-", ""),
+    ("sk-ant-", ""),
+    ("sk-or-", ""),
     ("sk-", "moonshot"),
 )
-"""What a credential begins with, and whose it is; the first that fits wins."""
+"""What a credential begins with, and whose it is, empty for nobody's here; the first that fits wins."""
 
 
 class OwnAccounts:

@@ -12,6 +12,14 @@ from moongate.settings.accounts import accounts, models
 from moongate.settings.sources import Source, Sources, command_line, dotenv, toml
 from moongate.settings.tree import AccountSetting, Callers, Deadlines, Listen, Log, Settings
 
+UNSUPPORTED: Final = (
+    *("KIMI_TOKENS", "KIMI_SITE_ENABLED"),
+    *("RATE_LIMIT_WINDOW_MS", "RATE_LIMIT_MAX_REQUESTS"),
+    *("SESSION_CACHE_TTL", "MAX_SESSION_SIZE"),
+    *("MOONGATE_DATABASE_URL", "MOONGATE_REDIS_URL"),
+)
+"""Known from the `.env` files of comparable projects. Nobody should believe in a limit that is not there."""
+
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 FIRST_BYTE_OF_A_STREAM: Final = 60.0
@@ -37,6 +45,7 @@ def load(
         deadlines=_deadlines(sources),
         log=_log(sources),
         home=directory / sources.read(table.MOONGATE_HOME),
+        unsupported=tuple(name for name in UNSUPPORTED if sources.variable(name)),
         user_agent=sources.read(table.USER_AGENT) or f"moongate/{__version__}",
         reload=sources.read(table.NODE_ENV) == "development",
     )

@@ -79,4 +79,6 @@ class Settings:
     log: Log
     home: Path
     user_agent: str
+    unsupported: tuple[str, ...]
+    """Variables that are set and known from other gateways, and mean nothing here."""
     reload: bool

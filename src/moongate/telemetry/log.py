@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Literal, TextIO, TypeAlias
+from contextlib import suppress
+from typing import Literal, TextIO, TypeAlias, cast
 
 import msgspec
 import structlog
@@ -12,6 +13,10 @@ from moongate.core.exchange import Attempt, Exchange, Record
 from moongate.core.redact import redact
 
 Level: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+REQUEST = "request"
+LONGEST = 1000
+"""Characters of one text in the log."""
 
 _log = structlog.get_logger()
 
@@ -29,9 +34,9 @@ def configure(level: Level, *, as_json: bool, to: TextIO | None = None) -> None:
     structlog.configure(
         processors=[structlog.processors.add_log_level, stamp, _redact_event, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: structlog.WriteLogger(cast("TextIO", Forgiving(stream))),
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(cast("TextIO", Forgiving(stream)))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, stamp],
@@ -53,12 +58,29 @@ def configure(level: Level, *, as_json: bool, to: TextIO | None = None) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
+class Forgiving:
+    """A stream whose failures nobody hears of: a full disk or a closed pipe must not fail a request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def _json(event: structlog.types.EventDict, **_: object) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()
 
 
 def _redact_event(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """The last net under everything that is logged, by whomever."""
+    """The last net under everything that is logged, by whomever. Our own records come clean already (see `facts`)."""
+    if event.get("event") == REQUEST:
+        return event
     return {name: _clean(value) if name != "trace" else redact(value) for name, value in event.items()}
 
 
@@ -71,11 +93,13 @@ class RequestLog:
     def observe(self, record: Record) -> None:
         level = _level(record.exchange)
         if level >= self._threshold:
-            _log.log(level, "request", **facts(record))
+            _log.log(level, REQUEST, **facts(record))
 
 
 def _level(exchange: Exchange) -> int:
     failure = exchange.failure
+    if failure is None and exchange.outcome == "failed":
+        return logging.WARNING
     if failure is None:
         return logging.INFO if exchange.model or exchange.outcome == "hung up" else logging.DEBUG
     by_origin = {"caller": logging.INFO, "upstream": logging.WARNING, "gateway": logging.ERROR}
@@ -91,6 +115,7 @@ def facts(record: Record) -> dict[str, object]:
         "path": exchange.path,
         "client": exchange.client,
         "caller": exchange.caller.name if exchange.caller else None,
+        "caller_kind": exchange.caller.kind if exchange.caller else None,
         "gen_ai.request.model": exchange.model or None,
         "stream": exchange.stream if exchange.model else None,
         "route": str(exchange.route) if exchange.route else None,
@@ -147,7 +172,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
 def _clean(value: object) -> object:
     """Every text in it on one line and without a secret, whoever put it there."""
     if isinstance(value, str):
-        text = redact(value)
+        text = redact(value[:LONGEST])
         return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
     if isinstance(value, list):
         return [_clean(item) for item in value]

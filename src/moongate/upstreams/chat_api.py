@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec import Raw, Struct
 
-from moongate.core.errors import GatewayError
+from moongate.core.errors import GatewayError, Kind
 from moongate.core.request import ChatRequest
 from moongate.core.route import ListedModel, Route
 from moongate.core.sealed import Sealed
@@ -32,8 +32,11 @@ class ChatApi(Struct, frozen=True):
 
     def open(self, ask: ChatRequest, route: Route, credential: Sealed) -> Flow[Opening]:
         yield from ()  # nothing has to precede the call
-        asked = patch(ask.origin.body, _renamed(ask, route))
-        fitted = fit(self.contracts, route.model, asked, ask.params)
+        try:
+            asked = patch(ask.origin.body, _renamed(ask, route))
+            fitted = fit(self.contracts, route.model, asked, ask.params)
+        except RecursionError as error:  # how deep a body may be depends on how deep we stand; here it was too deep
+            raise GatewayError(Kind.INVALID_REQUEST, "the body is nested too deeply") from error
         explain = partial(self._explain, credential)
         return Opening(
             call=HttpCall("POST", f"{self.base_url}/chat/completions", self._headers(credential), fitted.body),
@@ -50,7 +53,11 @@ class ChatApi(Struct, frozen=True):
         return listing.read(reply.body, self.name)
 
     def _explain(self, credential: Sealed, head: HttpHead, body: bytes) -> GatewayError:
-        return refusals.explain(self.refusals, head, body, credential.reveal())
+        error = refusals.explain(self.refusals, head, body, credential.reveal())
+        if error.kind is Kind.MISDIRECTED:
+            message = f"{error.message}: {self.base_url} was asked"
+            return GatewayError(error.kind, message, upstream_status=error.upstream_status)
+        return error
 
     def _headers(self, credential: Sealed) -> dict[str, str]:
         return {

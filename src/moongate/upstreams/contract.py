@@ -216,10 +216,14 @@ def _is_empty_text(part: Raw) -> bool:
 # The choice of tools.
 
 
+NAME_SHOWN = 64
+"""Characters of a caller's name in a note, so that it crowds out no other note."""
+
+
 def _named_tool(ask: Ask) -> Iterable[Change]:
     name, only = _named(ask.members)
     if only:
-        note = f"tool_choice {name} sent as required with no other tool: {ask.model} refuses a named one"
+        note = f"tool_choice {name[:NAME_SHOWN]} sent as required with no other tool: {ask.model} refuses a named one"
         yield {"tool_choice": Raw(b'"required"'), **only}, note
 
 
@@ -228,7 +232,7 @@ def _free_choice(rule: FreeChoice, ask: Ask) -> Iterable[Change]:
     is_forced = bool(only) or _read(ask.members.get("tool_choice")) == "required"
     if not ask.is_thinking or not is_forced:
         return
-    choice = name or "required"
+    choice = name[:NAME_SHOWN] or "required"
     if rule.may_stop_thinking and _thinking(ask.members) is None:
         note = f"thinking switched off: {ask.model} takes tool_choice {choice} only without"
         yield {"thinking": Raw(b'{"type":"disabled"}')}, note
@@ -252,15 +256,3 @@ def _tool_name(tool: Raw) -> object:
     read = _read(tool)
     function = read.get("function") if isinstance(read, dict) else None
     return function.get("name") if isinstance(function, dict) else None
-
-
-def sampling(temperature_unthinking: float | None = None) -> tuple[Rule, ...]:
-    """The rows every Kimi chat model of 2026 shares."""
-    return (
-        Pinned("temperature", 1, unthinking=temperature_unthinking),
-        Pinned("top_p", 0.95),
-        Pinned("presence_penalty", 0),
-        Pinned("frequency_penalty", 0),
-        SystemRole(),
-        NoEmptyText(),
-    )

@@ -1,4 +1,4 @@
-"""Performs what upstreams describe: flows, and replies as they arrive. The only module that knows how long to wait.
+"""Performs what upstreams describe: flows, and replies as they arrive, in the time they are given.
 
 A reply has three deadlines: to its first byte, between two bytes, and in total. They cover waiting for the upstream
 and nothing else, so that a slow client is never taken for a silent upstream.
@@ -106,7 +106,9 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
     clock = asyncio.get_running_loop().time
     assembler = Assembler()
     deadline, end = deadlines.first_byte, deadlines.end
-    while data := await _read(incoming, min(deadline, end), assembler):
+    silence = "did not begin to answer in time"
+    while data := await _read(incoming, deadline, end, silence, assembler):
+        silence = "fell silent in the middle of its reply"
         was_complete = assembler.is_complete
         packet, failure = _digest(decoder.feed(data), assembler)
         if packet.raw:
@@ -130,13 +132,14 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
         yield Packet(b"", closing)
 
 
-async def _read(incoming: Incoming, deadline: float, assembler: Assembler) -> bytes:
+async def _read(incoming: Incoming, deadline: float, end: float, silence: str, assembler: Assembler) -> bytes:
     """The next bytes; empty at the end, and where a reply breaks that has already given its reason to stop."""
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(min(deadline, end)):
             return await incoming.read()
     except TimeoutError as error:
-        failure = GatewayError(Kind.TIMED_OUT, "the upstream fell silent in the middle of its reply")
+        what = silence if deadline <= end else "did not come to the end of its reply in the time allowed"
+        failure = GatewayError(Kind.TIMED_OUT, f"the upstream {what}")
         failure.__cause__ = error
     except GatewayError as error:
         failure = error

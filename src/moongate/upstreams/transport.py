@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from io import BytesIO
+from ipaddress import ip_address
 
 import aiohttp
 from msgspec import Struct
@@ -97,10 +98,8 @@ class AiohttpTransport:
                 proxy=self._proxy(url.origin()),
                 allow_redirects=False,
             )
-        except aiohttp.ClientError as error:
-            raise _unreachable(error) from error
-        except TimeoutError as error:  # ours: the driver's own deadlines cancel instead
-            raise _unreachable(error) from error
+        except (aiohttp.ClientError, TimeoutError) as error:  # of time-outs only aiohttp's own; the driver's cancel
+            raise _failure(error) from error
 
 
 class _Reply:
@@ -114,7 +113,7 @@ class _Reply:
         except aiohttp.ClientPayloadError as error:
             raise GatewayError.truncated() from error
         except aiohttp.ClientError as error:
-            raise GatewayError(Kind.TRUNCATED, f"the connection to the upstream broke: {_said(error)}") from error
+            raise GatewayError(Kind.TRUNCATED, "the connection to the upstream broke") from error
 
 
 def _sendable(body: bytes) -> bytes | BytesIO | None:
@@ -137,17 +136,48 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 def proxy(origin: URL) -> str | None:
     """The proxy this machine's HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for `origin`.
 
+    Raises GatewayError (MISDIRECTED) for a proxy of another kind.
+
     aiohttp could do so itself, but would read ~/.netrc too: at each request, and it refuses calls for which it finds
     something there.
     """
-    if origin.host is None or urllib.request.proxy_bypass(origin.host):
+    if origin.host is None or _is_loopback(origin.host) or urllib.request.proxy_bypass(origin.host):
         return None
-    return urllib.request.getproxies().get(origin.scheme)
+    found = urllib.request.getproxies().get(origin.scheme)
+    if found is not None and not found.startswith(("http://", "https://")):
+        kind = found.partition("://")[0][:20] if "://" in found else "one without http://"
+        message = f"{origin.scheme.upper()}_PROXY names a proxy of a kind that is not supported: {kind}"
+        raise GatewayError(Kind.MISDIRECTED, message)
+    return found
 
 
-def _unreachable(error: Exception) -> GatewayError:
-    return GatewayError(Kind.UNREACHABLE, f"the upstream could not be reached: {_said(error)}")
+def _is_loopback(host: str) -> bool:
+    """This machine is never behind a proxy."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
-def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _failure(error: Exception) -> GatewayError:
+    """Told in words of our own: aiohttp's hold the URL of a proxy with the password in it."""
+    match error:
+        case aiohttp.ClientHttpProxyError(status=status):
+            return GatewayError(Kind.UNREACHABLE, f"the proxy on the way to the upstream answered {status}")
+        case aiohttp.ClientResponseError():
+            return GatewayError.protocol("the upstream answered with malformed HTTP")
+        case aiohttp.InvalidURL():
+            return GatewayError(Kind.MISDIRECTED, "the base URL or the proxy's URL is malformed")
+        case aiohttp.ClientConnectorCertificateError():
+            return GatewayError(Kind.UNREACHABLE, f"the certificate of {error.host} is not trusted")
+        case aiohttp.ClientProxyConnectionError():
+            return GatewayError(Kind.UNREACHABLE, f"cannot connect to the proxy {error.host}:{error.port}")
+        case aiohttp.ClientConnectorError():
+            why = error.os_error.strerror or type(error.os_error).__name__
+            return GatewayError(Kind.UNREACHABLE, f"cannot connect to {error.host}:{error.port}: {why}")
+        case aiohttp.ServerDisconnectedError():
+            return GatewayError(Kind.UNREACHABLE, "the upstream closed the connection without an answer")
+        case TimeoutError():
+            return GatewayError(Kind.UNREACHABLE, f"no connection to the upstream within {CONNECT_TIMEOUT:g} seconds")
+        case _:
+            return GatewayError(Kind.UNREACHABLE, f"the upstream could not be reached: {type(error).__name__}")

@@ -7,6 +7,7 @@ a further chunk with it at the top level when asked; OpenAI does only the latter
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import Raw
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import (
@@ -49,7 +50,11 @@ SAID_OK = HttpHead(200)
 WHOLE_LIMIT = 256 * 1024 * 1024
 """Bytes of a whole reply."""
 
+EMPTY = frozenset({b"", b"null", b"{}", b'""', b"[]", b"false"})
+"""Members that are there and say nothing."""
+
 _completion = msgspec.json.Decoder(Completion, strict=False).decode
+_wire_usage = msgspec.json.Decoder(WireUsage, strict=False).decode
 
 
 def decoder(head: HttpHead, explain: Explain, choices: int = 1) -> Decoder:
@@ -123,7 +128,7 @@ def _read(data: bytes, explain: Explain, when_cut: Kind = Kind.PROTOCOL) -> Comp
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         kind = when_cut if "truncated" in str(error) else Kind.PROTOCOL
         raise GatewayError(kind, f"the upstream sent malformed JSON: {error}") from error
-    if bytes(completion.error) not in (b"", b"null"):
+    if bytes(completion.error) not in EMPTY:
         raise explain(SAID_OK, data)
     return completion
 
@@ -142,10 +147,10 @@ class Choices:
     def read(self, completion: Completion) -> Iterator[Delta]:
         if not self._opened and (completion.id or completion.choices):
             self._opened = True
-            yield Opened(completion.id or "", completion.model or "", whole(completion.created))
+            yield Opened(str(completion.id or ""), completion.model or "", whole(completion.created))
         for choice in completion.choices or ():
             yield from self._choice(choice, choice.index or 0)
-        if completion.usage and (usage := _usage(completion.usage)):
+        if usage := _usage(completion.usage):
             yield Metered(usage)
         if completion.choices and len(self._reasons) >= self._expected:
             yield from self._finish()
@@ -165,7 +170,7 @@ class Choices:
         speech = choice.delta or choice.message
         if speech and index == 0:
             yield from _speech(speech)
-        if choice.usage and (usage := _usage(choice.usage)):
+        if usage := _usage(choice.usage):
             self._usages[index] = usage
             yield Metered(_total(self._usages))
         if choice.finish_reason:
@@ -176,7 +181,9 @@ class Choices:
 def _speech(speech: Speech) -> Iterator[Delta]:
     if speech.reasoning_content:
         yield Thinking(speech.reasoning_content)
-    if text := speech.content or speech.refusal:
+    content = speech.content
+    said = content if isinstance(content, str) else "".join(part.text or "" for part in content or ())
+    if text := said or speech.refusal:
         yield Text(text)
     for place, call in enumerate(speech.tool_calls or ()):
         function = call.function or FunctionDelta()
@@ -192,8 +199,14 @@ def _reason(word: str) -> FinishReason:
         raise GatewayError.protocol(f"the upstream ended its reply for an unknown reason: {word[:60]!r}") from None
 
 
-def _usage(usage: WireUsage) -> Usage | None:
-    """None for an object that counts nothing: unknown is not zero."""
+def _usage(raw: Raw) -> Usage | None:
+    """None for what counts nothing or cannot be read: unknown is not zero, and no reason to fail an answer."""
+    if bytes(raw) in EMPTY:
+        return None
+    try:
+        usage = _wire_usage(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
     if usage.prompt_tokens is None and usage.completion_tokens is None:
         return None
     prompt = usage.prompt_tokens_details or PromptDetails()

@@ -75,7 +75,7 @@ class Speech(Struct, omit_defaults=True):
     """A `delta` of a stream, or the `message` of a whole reply."""
 
     role: str | None = None
-    content: str | None = None
+    content: str | list[Part] | None = None
     reasoning_content: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
     refusal: str | None = None
@@ -105,15 +105,15 @@ class Choice(Struct):
     delta: Speech | None = None
     message: Speech | None = None
     finish_reason: str | None = None
-    usage: WireUsage | None = None
+    usage: Raw = field(default_factory=Raw)
 
 
 class Completion(Struct):
     """A whole reply, or one chunk of a stream."""
 
-    id: str | None = None
+    id: str | int | None = None
     created: float | None = None
     model: str | None = None
     choices: list[Choice] | None = None
-    usage: WireUsage | None = None
+    usage: Raw = field(default_factory=Raw)
     error: Raw = field(default_factory=Raw)

@@ -111,6 +111,8 @@ class OpenAIChat:
 
 
 def _decode(body: bytes) -> Request:
+    if not body.strip():
+        raise GatewayError(Kind.INVALID_REQUEST, "the body is not valid JSON: it is empty")
     try:
         request = _request(body)
         if not body.isascii():

@@ -1,6 +1,7 @@
 """What Kimi Code's models accept. Less is recorded of it than of the platform; what is not is taken to be alike."""
 
-from moongate.upstreams.contract import Contract, FreeChoice, NamedTool, sampling
+from moongate.upstreams.contract import Contract, FreeChoice, NamedTool
+from moongate.upstreams.kimi import sampling
 
 CONTRACTS = (
     Contract(("k3*",), (NamedTool(), *sampling())),

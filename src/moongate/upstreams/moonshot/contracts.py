@@ -1,6 +1,7 @@
 """What the platform's models accept. Sources: recorded traffic of 2026-09 and the platform's model overview."""
 
-from moongate.upstreams.contract import Contract, FreeChoice, NamedTool, NoEmptyText, SystemRole, sampling
+from moongate.upstreams.contract import Contract, FreeChoice, NamedTool, NoEmptyText, SystemRole
+from moongate.upstreams.kimi import sampling
 
 # `n` has no row although it is pinned to 1: who asks for three answers is better refused than given one.
 CONTRACTS = (

@@ -1,4 +1,4 @@
-"""Who is at the other end, through the proxies the operator trusts."""
+"""Addresses: who is at the other end, through the proxies the operator trusts; and what is no name of the DNS."""
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -19,6 +19,13 @@ def client_address(peer: Sequence[object] | None, headers: Mapping[str, str], tr
             break
         nearest = said.strip()
     return nearest
+
+
+def is_plain(host: str) -> bool:
+    """Whether a `Host` names an address or this machine. Any other name may be made to point here by who owns it, so
+    that a page from there would seem to be one of ours."""
+    name = host.rsplit(":", 1)[0] if host.count(":") == 1 or (host.startswith("[") and "]:" in host) else host
+    return name == "localhost" or _address(name.strip("[]")) is not None
 
 
 def _is_trusted(text: str, trusted: tuple[Network, ...]) -> bool:
