@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moongate.catalog import ALIASES, MODELS, Catalog
+from moongate.catalog import ALIASES, MODELS, Catalog, real_name
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.route import ListedModel
 from moongate.core.sealed import Sealed
@@ -186,3 +186,38 @@ def test_an_unknown_model_is_not_described() -> None:
     with pytest.raises(GatewayError):
         Catalog(ALL).model("gpt-5")
     assert Catalog(ALL).model("moonshot/new").context_length is None
+
+
+def test_an_operators_own_name_may_stand_for_another_name() -> None:
+    catalog = Catalog(ALL, {"think": ("kimi-code/kimi-for-coding-thinking",)})
+    [route] = catalog.resolve("think")
+    assert (str(route), route.thinking) == ("kimi-code/kimi-for-coding", True)
+
+
+def test_an_account_kept_to_another_name_of_a_model_is_kept_to_that_model() -> None:
+    assert real_name("kimi-code", "kimi-for-coding-thinking") == "kimi-for-coding"
+    assert real_name("moonshot", "kimi-for-coding-thinking") == "kimi-for-coding-thinking"
+
+
+def test_what_an_account_reports_comes_before_what_a_name_stands_for_elsewhere() -> None:
+    catalog = Catalog(ALL)
+    catalog.learn(PLATFORM, (ListedModel("moonshot-v1-8k", "moonshot"),))
+    [route] = catalog.resolve("moonshot-v1-8k")
+    assert (str(route), route.note) == ("moonshot/moonshot-v1-8k", "")
+
+
+def test_an_empty_list_takes_no_model_away() -> None:
+    catalog = Catalog(ALL)
+    catalog.learn(PLATFORM, ())
+    assert str(catalog.resolve("kimi-k3")[0]) == "moonshot/kimi-k3"
+
+
+def test_only_names_that_can_be_had_are_suggested_or_listed() -> None:
+    catalog = Catalog((PLATFORM,), {"best": ("kimi-code/k3",)})
+    assert "best" not in {model.id for model in catalog.models()}
+    assert "thinking" not in unknown(catalog, "kimi-for-codin")
+    assert (
+        unknown(catalog, "kimi-code/k3")
+        == "kimi-code/k3 cannot be served: there is no account of upstream kimi-code here"
+    )
+    assert unknown(catalog, "") == "no model was named"

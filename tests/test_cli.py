@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from contextlib import AbstractContextManager
-from http.client import HTTPResponse
+from http.client import HTTPResponse, IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -91,6 +91,51 @@ def test_a_signal_lets_open_streams_end(tmp_path: Path, number: int) -> None:
         assert rest.endswith(b"data: [DONE]\n\n")
         assert gateway.process.wait(timeout=10) == 0
         assert "Traceback" not in gateway.said()
+
+
+def test_a_second_signal_cuts_what_is_open_and_the_log_says_so(tmp_path: Path) -> None:
+    with _started("serve", tmp_path) as gateway:
+        message = {"role": "user", "content": 'simulate: {"stall_after": 2}'}
+        with _post(gateway.url, {"model": "kimi-k3", "stream": True, "messages": [message]}) as reply:
+            reply.readline()
+            gateway.process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + 10
+            while "Once more" not in gateway.said():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            gateway.process.send_signal(signal.SIGTERM)
+            with pytest.raises((IncompleteRead, OSError)):
+                reply.read()
+        assert gateway.process.wait(timeout=10) == 0
+    record = next(json.loads(line) for line in gateway.said().splitlines() if '"event":"request"' in line)
+    assert record["outcome"] == "failed"
+
+
+def test_the_first_screen_warns_of_what_is_likely_wrong(tmp_path: Path) -> None:
+    environ = {"KIMI_API_KEY": "sk-kimi-example", "VALID_API_KEYS": "k1", "RATE_LIMIT_MAX_REQUESTS": "5"}
+    with _started("serve", tmp_path, **environ) as gateway:
+        said = gateway.said()
+    assert "KIMI_CODE_API_KEY" in said
+    assert "REQUIRE_API_KEY=true" in said
+    assert "not supported by this version: RATE_LIMIT_MAX_REQUESTS" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device on this machine")
+def test_a_log_that_cannot_be_written_fails_no_request(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full, (tmp_path / "out").open("w+") as out:
+        command = [sys.executable, "-m", "moongate", "serve", "--port", "0"]
+        process = subprocess.Popen(command, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, stdout=out, stderr=full)
+        try:
+            deadline = time.monotonic() + 20
+            while not (found := re.search(r"listens on (\S+)", (tmp_path / "out").read_text())):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            for _ in range(3):
+                with _post(found[1], {"model": "kimi-k3", "messages": [{"role": "user", "content": "x"}]}) as reply:
+                    assert reply.status == 200
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_a_key_is_made_and_shown_once_when_it_listens_beyond_this_machine(tmp_path: Path) -> None:

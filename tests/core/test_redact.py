@@ -80,6 +80,10 @@ def test_a_known_secret_never_survives_and_nothing_ever_raises(before: str, secr
         "account a<",
         "bearer ",
         "sk-",
+        "eyJ-",
+        "eyJ",
+        "//a:",
+        "mg-",
         "org-",
         "{",
     ],
@@ -90,3 +94,7 @@ def test_a_long_text_is_read_in_one_go(piece: str) -> None:
     began = time.process_time()
     redact(text)
     assert time.process_time() - began < 0.1
+
+
+def test_the_password_in_the_url_of_a_proxy_is_taken_out() -> None:
+    assert redact("via http://user:s3cret@proxy.example:3128") == f"via http://{HIDDEN}@proxy.example:3128"

@@ -145,6 +145,10 @@ LOOSE = {
     "a time that is no number": b'data: {"id":"a","created":"nan","choices":[]}\n\n',
     "a time without end": b'data: {"id":"a","created":"inf","choices":[]}\n\n',
     "a terminator with a space behind it": None,
+    "a number for a name": b'data: {"id":7,"choices":[]}\n\n',
+    "an error that says nothing": b'data: {"id":"a","choices":[],"error":{}}\n\n',
+    "counts of an unknown shape": b'data: {"choices":[],"usage":{"prompt_tokens":1.5,"prompt_tokens_details":[]}}\n\n',
+    "content in parts": b'data: {"choices":[{"index":0,"delta":{"content":[{"type":"text","text":""}]}}]}\n\n',
 }
 
 

@@ -107,6 +107,44 @@ async def test_no_heartbeat_is_squeezed_into_bytes_that_are_on_their_way() -> No
     assert beats == []
 
 
+async def test_who_does_not_read_counts_as_gone_also_when_it_is_a_heartbeat_that_waits() -> None:
+    caller = Caller(reads=False)
+    line: Line
+
+    async def beat() -> None:
+        await line.write(b": still working")
+
+    line = Line(caller.receive, caller.send, 0.05, beat, 0.1)
+    with pytest.raises(HungUp):
+        async with asyncio.timeout(2), line:
+            await asyncio.sleep(10)
+
+
+@pytest.mark.parametrize("last", [True, False])
+async def test_who_does_not_read_counts_as_gone_at_the_beginning_and_the_end(last: bool) -> None:
+    with pytest.raises(HungUp):
+        async with asyncio.timeout(2), _line(Caller(reads=False), stuck=0.1) as line:
+            await (line.finish(b"all") if last else line.start(200, []))
+
+
+async def test_a_watcher_that_fails_ends_the_work_with_its_failure() -> None:
+    async def beat() -> None:
+        raise KeyError("a bug")
+
+    caller = Caller()
+    with pytest.raises(KeyError):
+        async with asyncio.timeout(2), Line(caller.receive, caller.send, 0.02, beat, 60):
+            await asyncio.sleep(10)
+
+
+async def test_the_work_is_not_let_go_for_a_silence_of_its_own() -> None:
+    async with _line(Caller(), heartbeat=None, stuck=0.05) as line:
+        await asyncio.sleep(0.2)
+        await line.write(b"late")
+        await asyncio.sleep(0.2)
+        await line.finish()
+
+
 async def test_silence_is_broken_at_intervals_and_talking_is_not_interrupted() -> None:
     beats: list[float] = []
     async with _line(Caller(), heartbeat=0.1, beats=beats) as line:

@@ -56,12 +56,41 @@ async def test_a_reply_left_in_the_middle_costs_its_connection_and_nothing_more(
         ({"HTTPS_PROXY": "http://proxy.example:3128"}, "http://api.moonshot.cn", None),
         ({"HTTPS_PROXY": "http://p.example", "NO_PROXY": "moonshot.cn"}, "https://api.moonshot.cn", None),
         ({"HTTPS_PROXY": "http://p.example", "NO_PROXY": "*"}, "https://api.moonshot.cn", None),
+        ({"HTTP_PROXY": "http://p.example"}, "http://127.0.0.1:9000", None),
+        ({"HTTP_PROXY": "http://p.example"}, "http://localhost:9000", None),
+        ({"HTTP_PROXY": "http://p.example"}, "http://[::1]:9000", None),
     ],
 )
 def test_the_proxy_variables_are_obeyed(environ: pytest.MonkeyPatch, variables, url: str, expected) -> None:
     for name, value in variables.items():
         environ.setenv(name, value)
     assert proxy(URL(url)) == expected
+
+
+@pytest.mark.parametrize("address", ["socks5://127.0.0.1:1080", "proxy.example:3128"])
+async def test_a_proxy_of_another_kind_is_refused_by_name(environ: pytest.MonkeyPatch, address: str) -> None:
+    environ.setenv("HTTPS_PROXY", address)
+    async with AiohttpTransport() as transport:
+        with pytest.raises(GatewayError, match="HTTPS_PROXY names a proxy of a kind that is not supported") as caught:
+            await transport.fetch(HttpCall("GET", "https://upstream.example/"))
+    assert caught.value.kind is Kind.MISDIRECTED
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n", "the proxy on the way to the upstream answered 407"),
+        (None, "cannot connect to the proxy 127.0.0.1:"),
+    ],
+)
+async def test_the_password_of_a_proxy_is_not_told(environ: pytest.MonkeyPatch, answer, told: str) -> None:
+    async with _proxy(answer or b"") as (address, _), AiohttpTransport() as transport:
+        port = address.rsplit(":", 1)[1] if answer else _nobody()
+        environ.setenv("HTTPS_PROXY", f"http://somebody:s3cretpw@127.0.0.1:{port}")
+        with pytest.raises(GatewayError) as caught:
+            await transport.fetch(HttpCall("GET", "https://upstream.example/"))
+    assert told in caught.value.message
+    assert "s3cretpw" not in caught.value.message
 
 
 async def test_calls_go_through_the_proxy(environ: pytest.MonkeyPatch) -> None:
@@ -82,9 +111,21 @@ async def test_credentials_in_a_netrc_are_not_used_and_do_no_harm(environ: pytes
     assert b"basic" not in asked[0].lower()
 
 
-async def test_nobody_there_is_unreachable() -> None:
+async def test_malformed_http_is_told_as_such() -> None:
+    async with _proxy(b"HTTP/1.1 200 OK\r\nbad header\x00\r\n") as (address, _), AiohttpTransport() as transport:
+        with pytest.raises(GatewayError) as caught:
+            await transport.fetch(HttpCall("GET", address))
+    assert caught.value.kind is Kind.PROTOCOL
+
+
+def _nobody() -> int:
+    """A port at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+        return int(closed.getsockname()[1])
+
+
+async def test_nobody_there_is_unreachable() -> None:
+    port = _nobody()
     async with AiohttpTransport() as transport:
         for url in (f"http://127.0.0.1:{port}/", "http://no.such.host.invalid/"):
             with pytest.raises(GatewayError) as caught:
