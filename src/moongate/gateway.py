@@ -77,6 +77,8 @@ class Gateway:
         """
         ask = server.decode(body, head)
         exchange.model, exchange.stream = ask.model, ask.stream
+        if head.headers.get("x-moongate-buffered", "").lower() == "true":
+            exchange.notes.append("x-moongate-buffered is not supported by this version")
         own = self._own.accounts(caller)
         routes = await self._discovery.resolve(ask.model, own)
         async with self._dispatch(ask, routes, own, exchange) as speaking:
