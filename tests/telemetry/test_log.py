@@ -118,6 +118,7 @@ def test_a_failure_is_told_with_its_cause_and_whose_it_was() -> None:
         (None, "", "debug"),
         (Kind.INVALID_REQUEST, "", "info"),
         (Kind.OVERLOADED, "kimi-k3", "warning"),
+        (Kind.NO_ACCOUNT, "kimi-k3", "warning"),
         (Kind.INTERNAL, "", "error"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Literal, TextIO, TypeAlias, cast
 import msgspec
 import structlog
 
+from moongate.core.errors import Kind
 from moongate.core.exchange import Attempt, Exchange, Record
 from moongate.core.redact import redact
 
@@ -97,13 +98,15 @@ class RequestLog:
 
 
 def _level(exchange: Exchange) -> int:
+    """A bug is an error; what an operator may want to look into is a warning."""
     failure = exchange.failure
-    if failure is None and exchange.outcome == "failed":
+    if failure is not None:
+        if failure.kind is Kind.INTERNAL:
+            return logging.ERROR
+        return logging.INFO if failure.kind.origin == "caller" else logging.WARNING
+    if exchange.outcome == "failed":
         return logging.WARNING
-    if failure is None:
-        return logging.INFO if exchange.model or exchange.outcome == "hung up" else logging.DEBUG
-    by_origin = {"caller": logging.INFO, "upstream": logging.WARNING, "gateway": logging.ERROR}
-    return by_origin[failure.kind.origin]
+    return logging.INFO if exchange.model or exchange.outcome == "hung up" else logging.DEBUG
 
 
 def facts(record: Record) -> dict[str, object]:
