@@ -65,6 +65,22 @@ async def test_a_body_is_never_read_as_a_second_request(gateway: Gateway) -> Non
                 await reader.readexactly(1)
 
 
+@pytest.mark.parametrize("cut", [False, True], ids=["behind another", "cut in two"])
+async def test_an_offer_that_hides_is_hung_up_on(gateway: Gateway, sim: Simulator, cut: bool) -> None:
+    hidden = post(BODY.replace(b"hi", b"hidden"))
+    offer = post(hidden, b"Connection: Upgrade", b"Upgrade: h2c")
+    at = offer.index(b"grade: h2c")
+    parts = [offer[:at], offer[at:]] if cut else [b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" + offer]
+    async with connected(gateway) as (reader, writer):
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            await reader.read()
+    assert b"hidden" not in b"".join(seen.body for seen in sim.seen)
+
+
 async def test_requests_in_a_row_are_answered_in_a_row(gateway: Gateway) -> None:
     async with connected(gateway) as (reader, writer):
         writer.write(post(BODY) + b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" + post(BODY))

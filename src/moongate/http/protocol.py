@@ -69,6 +69,11 @@ class Protocol(HttpToolsProtocol):
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Reached only by an offer that `data_received` could not see, cut in two or behind another request. What comes
+        after it would be read as a request, whatever it is; so nothing more is read."""
+        self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(GatewayError(Kind.INVALID_REQUEST, "this is not a well-formed HTTP/1.1 request"))
 
