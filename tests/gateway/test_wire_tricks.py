@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from harness import Gateway, Serve, until
+from moongate.http.protocol import Protocol
 from moongate.simulator import Script, Simulator
 
 BODY = json.dumps({"model": "kimi-k3", "messages": [{"role": "user", "content": "hi"}]}).encode()
@@ -79,6 +80,24 @@ async def test_an_offer_that_hides_is_hung_up_on(gateway: Gateway, sim: Simulato
         async with asyncio.timeout(5):
             await reader.read()
     assert b"hidden" not in b"".join(seen.body for seen in sim.seen)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /health HTTP/1.1\r\nhost: "])
+async def test_a_head_that_does_not_come_is_not_waited_for(serve: Serve, begun: bytes) -> None:
+    class Hasty(Protocol):
+        head_wait = 0.1
+
+    async with serve({}) as gateway:
+        gateway.server.config.http_protocol_class = Hasty
+        async with connected(gateway) as (reader, writer):
+            writer.write(begun)
+            async with asyncio.timeout(2):
+                assert await reader.read() == b""
+        async with connected(gateway) as (reader, writer):
+            for _ in range(3):
+                writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert [status for status, _ in await replies(reader, 1)] == [200]
+                await asyncio.sleep(0.15)  # between requests it is uvicorn's keep-alive that counts
 
 
 async def test_requests_in_a_row_are_answered_in_a_row(gateway: Gateway) -> None:

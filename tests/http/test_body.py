@@ -1,5 +1,6 @@
 """A request's body is read to its end, up to a limit."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,3 +93,14 @@ async def test_a_body_that_is_not_compressed_may_say_so(encoding: str) -> None:
 async def test_a_caller_who_leaves_in_the_middle_has_hung_up() -> None:
     with pytest.raises(HungUp):
         await read(Sent(b"x", hangs_up=True))
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    sent = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive() -> dict[str, Any]:
+        return sent.pop() if sent else await asyncio.sleep(60, {})
+
+    with pytest.raises(GatewayError) as failure:
+        await read_body(receive, {}, LIMIT, slow=0.05)
+    assert (failure.value.kind, failure.value.status) == (Kind.TOO_SLOW, 408)

@@ -21,6 +21,7 @@ class Kind(Enum):
     UNKNOWN_MODEL = ("unknown_model", 404, "caller", "never")
     UNKNOWN_PATH = ("unknown_path", 404, "caller", "never")
     WRONG_METHOD = ("wrong_method", 405, "caller", "never")
+    TOO_SLOW = ("too_slow", 408, "caller", "never")
     TOO_LARGE = ("too_large", 413, "caller", "never")
     HEADERS_TOO_LARGE = ("headers_too_large", 431, "caller", "never")
 

@@ -13,13 +13,18 @@ from moongate.dialects.openai_chat.server import OpenAIChat
 from moongate.http.request_id import request_id
 from moongate.http.server import HEAD_LIMIT
 
+HEAD_WAIT = 60.0
+"""Seconds a head may take to come, and a new connection to begin one."""
+
 _UPGRADE = re.compile(rb"(?i)\r\nupgrade:[^\r\n]*")
 
 
 class Protocol(HttpToolsProtocol):
     """What uvicorn leaves open: the parser underneath would collect a head without end and take trailers for headers,
     what is no HTTP would be answered with plain text, an offer to upgrade would cost the body, and a caller who hangs
-    up with a second request in the pipe would not be noticed."""
+    up with a second request in the pipe would not be noticed, and one who never ends a head would be waited for."""
+
+    head_wait = HEAD_WAIT
 
     def __init__(
         self,
@@ -34,7 +39,12 @@ class Protocol(HttpToolsProtocol):
         self._head_size = 0
         self._running: RequestResponseCycle | None = None
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        self._await_head()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_due.cancel()
         running = self._running
         super().connection_lost(exc)
         if running is not None and not running.response_complete:
@@ -51,6 +61,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_message = self._in_head = True
+        self._head_is_due.cancel()
+        self._await_head()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -59,11 +71,19 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._head_is_due.cancel()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._in_message = False
         super().on_message_complete()
+
+    def _await_head(self) -> None:
+        self._head_is_due = self.loop.call_later(self.head_wait, self._close_unless_it_came)
+
+    def _close_unless_it_came(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

@@ -47,6 +47,7 @@ ERRORS: dict[Kind, tuple[str, str | None]] = {
     Kind.UNKNOWN_MODEL: ("invalid_request_error", "model_not_found"),
     Kind.UNKNOWN_PATH: ("invalid_request_error", "unknown_url"),
     Kind.WRONG_METHOD: ("invalid_request_error", "method_not_allowed"),
+    Kind.TOO_SLOW: ("invalid_request_error", "request_too_slow"),
     Kind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
     Kind.HEADERS_TOO_LARGE: ("invalid_request_error", "headers_too_large"),
     Kind.NO_ACCOUNT: ("gateway_error", "no_account"),
