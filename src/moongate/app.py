@@ -90,7 +90,7 @@ async def running(settings: Settings, policy: KeyPolicy) -> AsyncIterator[Runnin
         own = OwnAccounts(_upstreams_for_callers(settings))
         keys = Keyring(policy, own.is_credential)
         dispatch = Dispatch(pool, transport, _patience(settings))
-        gateway = Gateway(keys, own, catalog, discovery, dispatch)
+        gateway = Gateway(keys, own, discovery, dispatch)
         app = _server(settings, gateway, discovery, keys, own)
         discovery.start()
         yield Running(app, catalog, pool, transport, not settings.accounts)

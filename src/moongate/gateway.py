@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from moongate.catalog import Catalog
 from moongate.core.errors import GatewayError
 from moongate.core.events import Ended, Packet
 from moongate.core.exchange import Exchange
@@ -53,12 +52,9 @@ class Answer:
 
 
 class Gateway:
-    def __init__(
-        self, keys: Keyring, own: OwnAccounts, catalog: Catalog, discovery: Discovery, dispatch: Dispatch
-    ) -> None:
+    def __init__(self, keys: Keyring, own: OwnAccounts, discovery: Discovery, dispatch: Dispatch) -> None:
         self._keys = keys
         self._own = own
-        self._catalog = catalog
         self._discovery = discovery
         self._dispatch = dispatch
 

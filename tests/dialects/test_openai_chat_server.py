@@ -22,7 +22,7 @@ GOOD = b'{"model":"kimi-k3","messages":[{"role":"user","content":"hi"}]}'
 
 def head(**headers: str) -> RequestHead:
     named: Mapping[str, str] = {name.replace("_", "-"): value for name, value in headers.items()}
-    return RequestHead("/v1/chat/completions", named, "r1", 5.0)
+    return RequestHead(named, "r1", 5.0)
 
 
 def refused(body: bytes, **headers: str) -> GatewayError:

@@ -5,7 +5,7 @@ import re
 import pytest
 from openapi_spec_validator import validate
 
-from harness import Gateway, Serve
+from harness import Gateway, Serve, until
 from moongate import __version__
 from moongate.simulator import Simulator
 
@@ -148,6 +148,15 @@ async def test_a_page_of_another_origin_may_ask_and_read_the_headers(gateway: Ga
     async with gateway.ask(headers=origin) as reply:
         assert reply.headers["access-control-allow-origin"] == "*"
         assert "x-moongate-route" in reply.headers["access-control-expose-headers"]
+
+
+async def test_a_question_of_a_browser_before_its_request_is_an_answered_one(serve: Serve) -> None:
+    async with serve({"LOG_LEVEL": "debug"}) as gateway:
+        preflight = {"origin": "https://app.example", "access-control-request-method": "POST"}
+        async with gateway.http.options(gateway.chat_url, headers=preflight) as reply:
+            assert reply.status == 200
+        await until(lambda: bool(gateway.records()))
+    assert (gateway.records()[-1]["outcome"], gateway.records()[-1]["log_level"]) == ("answered", "debug")
 
 
 async def test_only_the_origins_that_are_allowed_may_read(serve: Serve) -> None:

@@ -371,7 +371,7 @@ HOSTILE_FIELDS = ("temperature", "presence_penalty", "thinking", "messages", "to
 def read_and_fit(model: str, body: bytes) -> Fitted | None:
     """As a request travels: what the dialect refuses never comes to be fitted."""
     try:
-        ask = OpenAIChat().decode(body, RequestHead("/", {}, "r"))
+        ask = OpenAIChat().decode(body, RequestHead({}, "r"))
         return fit(contracts(model), model, ask.origin.body, "adapt")
     except GatewayError:
         return None

@@ -16,7 +16,6 @@ Params: TypeAlias = Literal["adapt", "strict", "pass"]
 class RequestHead(Struct, frozen=True):
     """Header names are in lower case; `received` is in seconds since 1970."""
 
-    path: str
     headers: Mapping[str, str]
     request_id: str
     received: float = 0.0

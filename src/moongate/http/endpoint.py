@@ -39,7 +39,7 @@ class Endpoint:
         try:
             caller = exchange.caller = self._gateway.admit(headers)
             body = await read_body(receive, headers, self._max_body)
-            head = RequestHead(exchange.path, headers, exchange.request_id, time.time())
+            head = RequestHead(headers, exchange.request_id, time.time())
             telling = Telling(self._server, exchange)
             async with Line(receive, send, self._heartbeat, telling.beat) as telling.line:
                 await self._answer(telling, caller, head, body)
@@ -111,8 +111,6 @@ class Telling:
     async def _finish(self, data: bytes = b"") -> None:
         self.has_begun = self._is_over = True
         await self.line.finish(data)
-        if self.exchange.failure is None:
-            self.exchange.outcome = "answered"
 
     def _mark(self) -> None:
         if self.exchange.first_byte is None:

@@ -78,12 +78,8 @@ class Server:
         exchange: Exchange = scope["state"]["exchange"]
         try:
             self._admit(scope)
-            endpoint = self._endpoints.get(scope["path"])
-            if endpoint is not None:
-                await endpoint(scope, receive, send)
-            else:
-                await self._pages(scope, receive, send)
-                exchange.outcome = "refused" if exchange.failure else "answered"
+            app = self._endpoints.get(scope["path"], self._pages)
+            await app(scope, receive, send)
         except GatewayError as error:
             exchange.outcome, exchange.failure = "refused", error
             await refuse(self._dialect, exchange, error, send)
@@ -124,7 +120,7 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _noting(send: Send, exchange: Exchange) -> Send:
-    """Takes down the status, and sees to it that every reply carries the request's name."""
+    """Takes down the status and that the reply came to its end, and sees to it that it carries the request's name."""
 
     async def noting(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -133,6 +129,8 @@ def _noting(send: Send, exchange: Exchange) -> Send:
             if not any(name == b"x-request-id" for name, _ in headers):
                 headers.append((b"x-request-id", exchange.request_id.encode()))
         await send(message)
+        if not message.get("more_body", message["type"] == "http.response.start") and exchange.failure is None:
+            exchange.outcome = "answered"
 
     return noting
 

@@ -84,9 +84,9 @@ def fit(contracts: Iterable[Contract], model: str, body: bytes, mode: Params) ->
     changes: dict[str, Value] = {}
     notes: list[str] = []
     for rule in contract.rules:
-        members = {**before, **changes}
-        is_thinking = contract.thinks == "always" or _thinking(members) != "disabled"
-        for change, note in _apply(rule, Ask(members, model, is_thinking)):
+        asked = {**before, **changes}
+        is_thinking = contract.thinks == "always" or _thinking(asked) != "disabled"
+        for change, note in _apply(rule, Ask(asked, model, is_thinking)):
             if mode == "strict":
                 message = f"x-moongate-params: strict, and this would have to be made to fit: {note}"
                 raise GatewayError(Kind.INVALID_REQUEST, message, param=next(iter(change)))

@@ -85,7 +85,7 @@ STANDS_FOR = (
 
 def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> GatewayError:
     """The error a refusal stands for, its text fit to be shown: no markup, no credential, no account id."""
-    message, word, _ = error_of(body)
+    message, word = error_of(body)
     code = head.status if head.status >= 400 else _stands_for(word)
     row = next(row for row in (*rows, *COMMON) if _matches(row, code, f"{word} {message}"))
     if head.media_type == "text/html":

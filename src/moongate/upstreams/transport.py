@@ -22,11 +22,11 @@ CONNECT_TIMEOUT = 10.0
 FETCH_TIMEOUT = 30.0
 """Seconds for a small call that is not a model's reply."""
 
+FETCH_LIMIT = 16 * 1024 * 1024
+"""Bytes of the answer to one."""
+
 LARGE = 256 * 1024
 """Bytes of a body that is not written in one go."""
-
-FETCH_LIMIT = 16 * 1024 * 1024
-"""Bytes of such an answer."""
 
 DRAIN_TIMEOUT = 0.25
 """Seconds to wait for the end of a body whose last event has come, so that its connection can be used again."""

@@ -229,8 +229,8 @@ def _total(usages: dict[int, Usage]) -> Usage:
     )
 
 
-def error_of(body: bytes) -> tuple[str, str, str | None]:
-    """(message, type, code) of an error body in any of the shapes seen; the text itself where it is none of them.
+def error_of(body: bytes) -> tuple[str, str]:
+    """(message, type) of an error body in any of the shapes seen; the text itself where it is none of them.
 
     `{"error":{"message","type","code"?}}` from both products, `{"type":"error","error":{…}}` from the Anthropic
     routes, `{"error":"url.not_found","message":…}` for unknown paths, `{"error":…,"error_description":…}` from OAuth.
@@ -238,13 +238,12 @@ def error_of(body: bytes) -> tuple[str, str, str | None]:
     try:
         found = msgspec.json.decode(body, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body.decode(errors="replace")[:500].strip(), "", None
+        return body.decode(errors="replace")[:500].strip(), ""
     inner = found.get("error")
     if isinstance(inner, dict):
-        code = inner.get("code")
-        return _text(inner.get("message")), _text(inner.get("type")), _text(code) if code else None
+        return _text(inner.get("message")), _text(inner.get("type"))
     message = found.get("error_description") or found.get("message") or inner
-    return _text(message), _text(inner), None
+    return _text(message), _text(inner)
 
 
 def _text(value: object) -> str:
