@@ -38,6 +38,7 @@ class Kind(Enum):
 
     # The upstream refused this account.
     CREDENTIAL_REFUSED = ("credential_refused", 502, "upstream", "elsewhere")
+    LOGIN_EXPIRED = ("login_expired", 502, "upstream", "elsewhere")
     ACCOUNT_BARRED = ("account_barred", 403, "upstream", "elsewhere")
     CLIENT_BARRED = ("client_barred", 403, "upstream", "never")
     MODEL_NOT_IN_PLAN = ("model_not_in_plan", 403, "upstream", "elsewhere")
@@ -66,7 +67,7 @@ class GatewayError(Exception):
     `message` is for the person who called and holds no secret. `status` and `type` are the upstream's own where they
     are handed back as they came; `param` names the field at fault, as `messages[0].content`; `retry_after` is in
     seconds; `allow` names the methods that would have been right; `upstream_status` is what the upstream answered, for
-    the log.
+    the log; `window` names the part of a plan's quota that is used up, as `Standing` names it.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class GatewayError(Exception):
         retry_after: float | None = None,
         allow: str | None = None,
         upstream_status: int | None = None,
+        window: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -90,6 +92,7 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.allow = allow
         self.upstream_status = upstream_status
+        self.window = window
 
     def __repr__(self) -> str:
         return f"GatewayError({self.kind.name}, {self.message!r})"

@@ -58,6 +58,7 @@ ERRORS: dict[Kind, tuple[str, str | None]] = {
     Kind.CONTEXT_EXCEEDED: ("invalid_request_error", "context_length_exceeded"),
     Kind.MODEL_NOT_SERVED: ("invalid_request_error", "model_not_found"),
     Kind.CREDENTIAL_REFUSED: ("upstream_error", "credential_refused"),
+    Kind.LOGIN_EXPIRED: ("upstream_error", "login_expired"),
     Kind.ACCOUNT_BARRED: ("upstream_error", "account_barred"),
     Kind.CLIENT_BARRED: ("upstream_error", "client_barred"),
     Kind.MODEL_NOT_IN_PLAN: ("upstream_error", "model_not_in_plan"),
