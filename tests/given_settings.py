@@ -32,6 +32,7 @@ VALUES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "KIMI_CODE_API_KEY": (KEY_A, KEY_B, ("钥匙",)),
     "KIMI_API_BASE_URL": ("https://example.com/coding", "https://example.org/coding/v1", ("kimi", "https:///v1")),
+    "KIMI_CODE_OAUTH_HOST": ("https://auth.example.com", "http://127.0.0.1:9100", ("auth.kimi.com", "kimi://auth")),
     "USER_AGENT": ("curl/8", "other/1", ("agent\x1b[0m", "门")),
     "API_MASTER_KEY": (KEY_A, KEY_B, ("ключ",)),
     "DEFAULT_AUTHKEYS": (KEY_A, KEY_B, ("a,ключ",)),
@@ -52,17 +53,24 @@ VALUES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "MOONGATE_STALL_TIMEOUT": ("5", "7.5", ("0", "off", "soon")),
     "MOONGATE_TOTAL_TIMEOUT": ("5", "off", ("-1", "never", "nan")),
     "MOONGATE_HEARTBEAT": ("5", "0", ("-1", "often")),
+    "MOONGATE_QUEUE_TIMEOUT": ("5", "off", ("-1", "never", "inf")),
     "MAX_RETRIES": ("0", "20", ("21", "-1", "2.5", "many")),
+    "MOONGATE_BUFFERED": ("yes", "no", ("late",)),
     "LOG_LEVEL": ("debug", "Error", ("LOUD",)),
     "MOONGATE_LOG_FORMAT": ("json", "text", ("xml",)),
     "DEBUG": ("1", "0", ("express:all",)),
     "MOONGATE_HOME": ("here", "/var/lib/moongate", ("~nobody-of-this-name/x",)),
+    "MOONGATE_SECRET": (KEY_A, KEY_B, ("ключ", "two\nlines")),
     "NODE_ENV": ("development", "production", ()),
 }
 
 BY_NAME: dict[str, Setting[object]] = {setting.name: setting for setting in TABLE}
 PLAIN = [setting for setting in TABLE if setting.name != "MOONGATE_CONFIG"]
-SECRET = ["KIMI_API_KEY", "KIMI_CODE_API_KEY", "API_MASTER_KEY", "DEFAULT_AUTHKEYS", "VALID_API_KEYS"]
+SECRET = [
+    *("KIMI_API_KEY", "KIMI_CODE_API_KEY"),
+    *("API_MASTER_KEY", "DEFAULT_AUTHKEYS", "VALID_API_KEYS"),
+    "MOONGATE_SECRET",
+]
 WRONG = [(name, wrong) for name, (_, _, wrongs) in VALUES.items() for wrong in wrongs]
 
 

@@ -11,6 +11,7 @@ from moongate.core.sealed import Sealed
 from moongate.pool.account import Account
 from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.moonshot import moonshot
+from moongate.upstreams.openai import provider
 
 PLATFORM = Account("moonshot-1", moonshot("https://p/v1", "test"), Sealed("sk-example-1"))
 OTHER = Account("moonshot-2", PLATFORM.upstream, Sealed("sk-example-2"))
@@ -18,6 +19,12 @@ CODING = Account("kimi-code-1", kimi_code("https://c/v1", "test"), Sealed("sk-ki
 SIMULATOR = Account("simulator", moonshot("https://s/v1", "test", "simulator"), Sealed("x"))
 NARROW = Account("narrow", PLATFORM.upstream, Sealed("x"), models=frozenset({"kimi-k2.6", "ft:mine"}))
 ALL = (PLATFORM, CODING)
+
+DEEPSEEK = Account("ds-1", provider("deepseek", "https://d/v1", "test"), Sealed("sk-example-3"))
+DEEPSEEK_2 = Account("ds-2", DEEPSEEK.upstream, Sealed("sk-example-4"))
+OWN_SERVER = Account("my-server", provider("my-server", "http://v/v1", "test"), Sealed(""))
+OPENAI = Account("o", provider("openai", "https://o/v1", "test"), Sealed("sk-example-5"))
+EVERYBODY = (PLATFORM, CODING, DEEPSEEK, DEEPSEEK_2, OWN_SERVER)
 
 
 def unknown(catalog: Catalog, name: str) -> str:
@@ -102,6 +109,91 @@ def test_a_name_may_say_how_it_is_meant() -> None:
     assert (retired.thinking, retired.note) == (False, "moonshot-v1-8k was retired, kimi-k2.6 answers")
 
 
+# Providers, which are upstreams the operator has named.
+
+
+def listing(*told: tuple[Account, str]) -> Catalog:
+    """Everybody, after these accounts have reported these models."""
+    catalog = Catalog(EVERYBODY)
+    for account, names in told:
+        catalog.learn(account, tuple(ListedModel(name, account.upstream.name) for name in names.split()))
+    return catalog
+
+
+KNOWN = ((DEEPSEEK, "deepseek-chat openai/gpt-oss"), (DEEPSEEK_2, "deepseek-chat"), (OWN_SERVER, "qwen kimi-k3"))
+
+
+@pytest.mark.parametrize(
+    ("name", "routes"),
+    [
+        ("deepseek-chat", ["deepseek/deepseek-chat"]),
+        ("deepseek/deepseek-chat", ["deepseek/deepseek-chat"]),
+        ("deepseek/not-listed-yet", ["deepseek/not-listed-yet"]),
+        ("my-server/a/b", ["my-server/a/b"]),
+        ("openai/qwen", ["my-server/qwen"]),
+        ("openai/of-nobody", ["deepseek/of-nobody", "my-server/of-nobody"]),
+        ("openai/gpt-oss", ["deepseek/openai/gpt-oss"]),
+        ("kimi-k3", ["moonshot/kimi-k3", "my-server/kimi-k3"]),
+        ("kimi-k2.6", ["moonshot/kimi-k2.6"]),
+    ],
+)
+def test_a_providers_models_are_had_by_name_or_by_address(name: str, routes: list[str]) -> None:
+    assert [str(route) for route in listing(*KNOWN).resolve(name)] == routes
+
+
+def test_a_server_that_has_told_nothing_takes_any_name_that_nobody_offers() -> None:
+    catalog = listing(*KNOWN[:2])
+    assert [str(route) for route in catalog.resolve("who-knows")] == ["my-server/who-knows"]
+    assert [str(route) for route in catalog.resolve("kimi-k3")] == ["moonshot/kimi-k3"]
+    assert [str(route) for route in catalog.resolve("moonshot-v1-8k")] == ["moonshot/kimi-k2.6"]
+    unknown(listing(*KNOWN), "who-knows")
+
+
+def test_a_server_that_is_kept_to_some_models_takes_no_other_name() -> None:
+    kept = Account("my-server", OWN_SERVER.upstream, Sealed(""), models=frozenset({"qwen"}))
+    assert [str(route) for route in Catalog((kept,)).resolve("qwen")] == ["my-server/qwen"]
+    unknown(Catalog((kept,)), "who-knows")
+
+
+def test_of_several_providers_one_may_be_called_openai() -> None:
+    assert [str(route) for route in Catalog((DEEPSEEK, OPENAI)).resolve("openai/gpt-5")] == ["openai/gpt-5"]
+    assert unknown(Catalog(ALL), "openai/gpt-5").endswith("there is no account of upstream openai here")
+
+
+def test_a_providers_models_are_listed_as_its_own() -> None:
+    listed = {model.id: model.upstream for model in listing(*KNOWN).models()}
+    assert (listed["deepseek-chat"], listed["qwen"], listed["kimi-k3"]) == ("deepseek", "my-server", "moonshot")
+
+
+# One account.
+
+
+@pytest.mark.parametrize(
+    ("name", "route", "served_by"),
+    [
+        ("moonshot-2/kimi-k3", "moonshot/kimi-k3", [OTHER]),
+        ("ds-2/deepseek-chat", "deepseek/deepseek-chat", [DEEPSEEK_2]),
+        ("kimi-code-1/kimi-for-coding-thinking", "kimi-code/kimi-for-coding", [CODING]),
+        ("moonshot/kimi-k3", "moonshot/kimi-k3", [PLATFORM, OTHER]),
+    ],
+)
+def test_an_account_that_is_addressed_serves_alone(name: str, route: str, served_by: list[Account]) -> None:
+    every = (*EVERYBODY, OTHER)
+    [found] = Catalog(every).resolve(name)
+    assert str(found) == route
+    assert {account.name for account in every if account.serves(found)} == {account.name for account in served_by}
+
+
+def test_an_upstream_is_meant_before_an_account_of_its_name() -> None:
+    misnamed = Account("moonshot", CODING.upstream, Sealed("x"))
+    assert [str(route) for route in Catalog((PLATFORM, misnamed)).resolve("moonshot/k3")] == ["moonshot/k3"]
+    unknown(Catalog((misnamed,)), "moonshot/k3")
+
+
+def test_an_account_that_does_not_serve_the_model_is_not_sent_it() -> None:
+    assert "narrow/kimi-k3" in unknown(Catalog((PLATFORM, NARROW)), "narrow/kimi-k3")
+
+
 # The operator's own routes.
 
 
@@ -115,6 +207,24 @@ def test_a_route_that_no_account_serves_is_passed_over() -> None:
     catalog = Catalog((CODING,), {"best": ("moonshot/kimi-k3", "kimi-code/k3"), "lost": ("moonshot/kimi-k3",)})
     assert [str(route) for route in catalog.resolve("best")] == ["kimi-code/k3"]
     unknown(catalog, "lost")
+
+
+def test_routes_across_upstreams_providers_and_accounts_keep_their_order() -> None:
+    ways = ("deepseek/deepseek-chat", "moonshot/kimi-k3", "ds-2/x", "openai/y", "deepseek/deepseek-chat")
+    found = Catalog(EVERYBODY, {"best": ways}).resolve("best")
+    assert [str(route) for route in found] == [
+        "deepseek/deepseek-chat",
+        "moonshot/kimi-k3",
+        "deepseek/x",
+        "deepseek/y",
+        "my-server/y",
+    ]
+    assert [route.account for route in found] == ["", "", "ds-2", "", ""]
+
+
+def test_an_operators_name_may_look_like_an_address() -> None:
+    catalog = Catalog(ALL, {"openai/gpt-5": ("moonshot/kimi-k3",)})
+    assert [str(route) for route in catalog.resolve("openai/gpt-5")] == ["moonshot/kimi-k3"]
 
 
 # What accounts report.

@@ -9,11 +9,12 @@ from moongate.core.errors import GatewayError, Kind
 from moongate.core.sealed import Sealed
 from moongate.discovery import FAILURE_ASKS_AFTER, LISTS_KEEP, PATIENCE, STRANGE_NAME_ASKS_AFTER, Discovery
 from moongate.pool.account import Account
+from moongate.pool.credentials import FixedKey
 from moongate.upstreams.kimi_code import kimi_code
 from scripted import JSON, PLATFORM, Played, Stage, patiently
 
-FIRST = Account("first", PLATFORM, Sealed("sk-example-1"))
-SECOND = Account("second", kimi_code("https://c/v1", "test"), Sealed("sk-kimi-example"))
+FIRST = Account("first", PLATFORM, FixedKey(Sealed("sk-example-1")))
+SECOND = Account("second", kimi_code("https://c/v1", "test"), FixedKey(Sealed("sk-kimi-example")))
 
 
 def listing(*names: str, late: float = 0) -> Played:

@@ -11,6 +11,7 @@ from moongate.core.route import Route
 from moongate.core.sealed import Sealed
 from moongate.dispatch import Dispatch, Patience
 from moongate.pool.account import Account
+from moongate.pool.credentials import FixedKey
 from moongate.pool.pool import Pool
 from moongate.upstreams.moonshot import moonshot
 from scripted import JSON, PLATFORM, Played, Stage, asked, patiently
@@ -21,7 +22,7 @@ END = b'data: {"id":"a","choices":[{"index":0,"delta":{},"finish_reason":"stop"}
 WHOLE = (GREETING, WORD, END)
 K3, K26 = Route("moonshot", "kimi-k3"), Route("moonshot", "kimi-k2.6")
 BUSY = GatewayError(Kind.UNREACHABLE, "nobody there")
-PATIENCE = Patience(first_byte_stream=30, first_byte_whole=300, stall=60, total=600, retries=3)
+PATIENCE = Patience(first_byte_stream=30, first_byte_whole=300, stall=60, total=600, retries=3, queue=30)
 
 
 def refusal(status: int, message: str = "no") -> Played:
@@ -52,16 +53,18 @@ class Play:
     def __init__(self, *replies: Played | GatewayError, accounts: int = 2, patience: Patience = PATIENCE) -> None:
         self.stage = Stage(*replies)
         names = "abcdef"[:accounts]
-        self.pool = Pool(Account(name, PLATFORM, Sealed(f"sk-example-{name}")) for name in names)
+        self.pool = Pool(Account(name, PLATFORM, FixedKey(Sealed(f"sk-example-{name}"))) for name in names)
         self.exchange = Exchange("r", "POST", "/", 0.0)
-        self._dispatch = Dispatch(self.pool, self.stage, patience)
+        self.dispatch = Dispatch(self.pool, self.stage, patience)
 
-    def ask(self, routes: Sequence[Route] = (K3,), own: tuple[Account, ...] = (), **fields: object) -> Told:
+    def ask(
+        self, routes: Sequence[Route] = (K3,), own: tuple[Account, ...] = (), *, whole: bool = False, **fields: object
+    ) -> Told:
         told = Told()
 
         async def listen() -> None:
             try:
-                async with self._dispatch(asked(**fields), routes, own, self.exchange) as speaking:
+                async with self.dispatch(asked(**fields), routes, own, self.exchange, whole=whole) as speaking:
                     async for packet in speaking:
                         told.raw.append(packet.raw)
                         told.events += packet.events
@@ -107,11 +110,44 @@ def test_an_account_that_was_refused_is_not_tried_again() -> None:
 
 
 def test_when_all_were_refused_the_last_refusal_is_told() -> None:
-    play = Play(refusal(401), refusal(429, "slow down"))
+    play = Play(refusal(401), refusal(403, "go away"))
     failure = play.ask().failure
     assert failure
-    assert (failure.kind, failure.message) == (Kind.RATE_LIMITED, "slow down")
+    assert (failure.kind, failure.message) == (Kind.ACCOUNT_BARRED, "go away")
     assert play.tried == "ab"
+
+
+def test_a_limit_is_waited_for_where_nobody_else_is() -> None:
+    play = Play(refusal(401), refusal(429, "try again after 3 seconds"), Played(*WHOLE))
+    told = play.ask()
+    assert told.is_whole
+    assert (play.tried, told.seconds) == ("abb", pytest.approx(3))
+
+
+def test_a_limit_that_lasts_too_long_is_told_with_its_end() -> None:
+    play = Play(refusal(429, "try again after 40 seconds"), accounts=1)
+    told = play.ask()
+    assert told.failure
+    assert (told.failure.kind, told.failure.retry_after, told.seconds) == (Kind.RATE_LIMITED, 40, 0)
+
+
+def test_who_hears_nothing_before_the_end_is_answered_whole_though_a_reply_broke_late() -> None:
+    play = Play(Played(GREETING, WORD, GatewayError.truncated()), Played(*WHOLE))
+    told = play.ask(whole=True)
+    assert told.is_whole
+    assert b"".join(told.raw) == b"".join(WHOLE)
+    assert play.tried == "ab"
+
+
+def test_an_account_whose_reply_was_heard_to_its_end_is_free_before_it_is_told() -> None:
+    play = Play(Played(*WHOLE))
+
+    async def listen() -> None:
+        async with play.dispatch(asked(), [K3], (), play.exchange, whole=True) as speaking:
+            assert play.pool.statistics().leased == play.stage.open == 0
+            assert [packet.raw async for packet in speaking] == list(WHOLE)
+
+    patiently(listen())
 
 
 def test_what_would_fail_anywhere_is_tried_once() -> None:
@@ -136,7 +172,7 @@ def test_the_network_is_tried_again_after_a_pause_that_grows() -> None:
     told = play.ask()
     assert told.is_whole
     assert play.tried == "aaaa"
-    assert told.seconds == pytest.approx(0.2 + 0.4 + 0.8)
+    assert told.seconds == pytest.approx(0.2 + 1 + 2)  # a pause of the request, then two rests of the account
 
 
 def test_there_are_only_so_many_attempts() -> None:
@@ -190,7 +226,7 @@ def test_all_attempts_share_the_total_time() -> None:
 
 @pytest.mark.parametrize(("is_callers", "status"), [(False, 502), (True, 401)])
 def test_a_bad_key_is_the_fault_of_whoever_brought_it(is_callers: bool, status: int) -> None:
-    own = (Account("own#1", PLATFORM, Sealed("sk-example-x"), is_callers=True),) if is_callers else ()
+    own = (Account("own#1", PLATFORM, FixedKey(Sealed("sk-example-x")), is_callers=True),) if is_callers else ()
     failure = Play(refusal(401), accounts=1).ask(own=own).failure
     assert failure
     assert (failure.kind, failure.status, failure.upstream_status) == (Kind.CREDENTIAL_REFUSED, status, 401)
@@ -209,8 +245,8 @@ def test_what_was_changed_and_whom_to_ask_about_it_is_noted() -> None:
 
 
 def test_upstreams_are_told_apart_by_name() -> None:
-    other = Account("o", moonshot("https://o/v1", "test", "simulator"), Sealed("x"))
+    other = Account("o", moonshot("https://o/v1", "test", "simulator"), FixedKey(Sealed("x")))
     play = Play(Played(*WHOLE))
-    play.pool.accounts += (other,)
+    play.pool.adopt([*play.pool.accounts, other])
     assert play.ask([Route("simulator", "kimi-k3")]).is_whole
     assert play.stage.calls[0].url == "https://o/v1/chat/completions"

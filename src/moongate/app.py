@@ -1,23 +1,28 @@
 """The composition root: settings in, a running gateway out. The only module that imports everything."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from msgspec import Struct
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from moongate.catalog import Catalog, real_name
+from moongate.core.hosts import is_this_machine
 from moongate.core.sealed import Sealed
 from moongate.discovery import Discovery
 from moongate.dispatch import Dispatch, Patience
 from moongate.gateway import Gateway
 from moongate.http import openapi
+from moongate.http.admin import Admin
 from moongate.http.endpoint import Endpoint
 from moongate.http.pages import Pages
 from moongate.http.server import Server
 from moongate.policy.keys import KeyPolicy, Keyring
 from moongate.policy.mint import minted_keys
 from moongate.pool.account import Account
+from moongate.pool.credentials import FixedKey
+from moongate.pool.keeper import Keeper
 from moongate.pool.own import OwnAccounts
 from moongate.pool.pool import Pool
 from moongate.settings import AccountSetting, Settings
@@ -27,24 +32,13 @@ from moongate.telemetry.log import RequestLog
 from moongate.upstreams.chat_api import ChatApi
 from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.moonshot import moonshot
+from moongate.upstreams.openai import provider
 from moongate.upstreams.transport import AiohttpTransport
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 DEMO = AccountSetting(name="demo", upstream="simulator", credential=Sealed("sk-example-demo"), base_url=None)
 """What serves when no account is configured: the built-in simulator, which says that it is one."""
 
 FOREVER = 10 * 365 * 24 * 3600.0
-
-
-class Running(Struct, frozen=True):
-    """The gateway and what can be asked of it from outside the requests."""
-
-    app: ASGIApp
-    catalog: Catalog
-    pool: Pool
-    transport: AiohttpTransport
-    is_demo: bool
 
 
 class Doors(Struct, frozen=True):
@@ -61,7 +55,7 @@ def doors(settings: Settings) -> Doors:
     """
     callers = settings.callers
     keys = (*callers.default_keys, *callers.valid_keys)
-    far = settings.listen.host not in LOOPBACK
+    far = not is_this_machine(settings.listen.host)
     required = far or callers.required or bool(callers.master_key or callers.default_keys)
     policy = KeyPolicy(master=callers.master_key, keys=keys, required=required, tokens_accepted=callers.tokens_accepted)
     if not required or keys or callers.master_key:
@@ -73,34 +67,108 @@ def doors(settings: Settings) -> Doors:
     )
 
 
-@asynccontextmanager
-async def running(settings: Settings, policy: KeyPolicy) -> AsyncIterator[Running]:
-    """The gateway, with everything it needs, until the block ends."""
-    async with AsyncExitStack() as held:
-        wanted = settings.accounts or (DEMO,)
-        simulated = ""
-        if any(account.upstream == "simulator" and not account.base_url for account in wanted):
-            simulated = (await held.enter_async_context(simulator())).url
-        accounts = tuple(_account(setting, settings.user_agent, simulated) for setting in wanted)
-        transport = await held.enter_async_context(AiohttpTransport())
-        catalog = Catalog(accounts, {model.name: model.routes for model in settings.models})
-        discovery = Discovery(catalog, accounts, transport)
-        held.push_async_callback(discovery.close)
-        pool = Pool(accounts)
-        own = OwnAccounts(_upstreams_for_callers(settings))
-        keys = Keyring(policy, own.is_credential)
-        dispatch = Dispatch(pool, transport, _patience(settings))
-        gateway = Gateway(keys, own, discovery, dispatch)
-        app = _server(settings, gateway, discovery, keys, own)
+class Running:
+    """The gateway, and what can be asked of it from outside the requests.
+
+    What lives as long as the process is made once: connections, the accounts' states, those who look after them. What
+    follows from the settings is made anew by `take`.
+    """
+
+    def __init__(self, transport: AiohttpTransport, pool: Pool, held: AsyncExitStack, word: Sealed | None) -> None:
+        self.app = Switch()
+        self.pool = pool
+        self.transport = transport
+        self.is_demo = False
+        self.catalog = Catalog(())
+        self._held = held
+        self._word = word
+        self._discovery: Discovery | None = None
+        self._simulator = ""
+
+    async def take(self, settings: Settings, policy: KeyPolicy) -> None:
+        """Serve by these settings from now on. Requests under way end by those they began with."""
+        accounts = await self._accounts(settings)
+        self.is_demo = not settings.accounts
+        self.catalog = Catalog(accounts, {model.name: model.routes for model in settings.models}, self.catalog)
+        discovery = Discovery(self.catalog, accounts, self.transport)
+        self.pool.adopt(accounts)
+        self.app.turn_to(_server(settings, policy, discovery, self.pool, self.transport, self._word))
+        before, self._discovery = self._discovery, discovery
         discovery.start()
-        yield Running(app, catalog, pool, transport, not settings.accounts)
+        if before is not None:
+            await before.close()
+
+    async def close(self) -> None:
+        if self._discovery is not None:
+            await self._discovery.close()
+
+    async def _accounts(self, settings: Settings) -> tuple[Account, ...]:
+        wanted = settings.accounts or (DEMO,)
+        if not self._simulator and any(account.upstream == "simulator" and not account.base_url for account in wanted):
+            self._simulator = (await self._held.enter_async_context(simulator())).url
+        return tuple(_account(setting, settings.user_agent, self._simulator) for setting in wanted)
 
 
-def _server(settings: Settings, gateway: Gateway, discovery: Discovery, keys: Keyring, own: OwnAccounts) -> Server:
+class Switch:
+    """An ASGI app that can be exchanged: who has come in stays with the one they came in by."""
+
+    def __init__(self) -> None:
+        self._app: ASGIApp | None = None
+
+    def turn_to(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            raise RuntimeError("asked before there was anything to serve by")
+        await self._app(scope, receive, send)
+
+
+@asynccontextmanager
+async def running(settings: Settings, policy: KeyPolicy, word: Sealed | None = None) -> AsyncIterator[Running]:
+    """The gateway, with everything it needs, until the block ends. `word` opens what only the operator may ask."""
+    async with AsyncExitStack() as held:
+        transport = await held.enter_async_context(AiohttpTransport())
+        pool = Pool()
+        gateway = Running(transport, pool, held, word)
+        held.push_async_callback(gateway.close)
+        await gateway.take(settings, policy)
+        await held.enter_async_context(beside(Keeper(pool, transport).run()))
+        yield gateway
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """`work` goes on while the block does, and ends with it. Raises what `work` raised."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _server(
+    settings: Settings,
+    policy: KeyPolicy,
+    discovery: Discovery,
+    pool: Pool,
+    transport: AiohttpTransport,
+    word: Sealed | None,
+) -> Server:
+    own = OwnAccounts(_upstreams_for_callers(settings))
+    keys = Keyring(policy, own.is_credential)
+    dispatch = Dispatch(pool, transport, _patience(settings))
+    gateway = Gateway(keys, own, discovery, dispatch, buffered=settings.buffered)
     heartbeat, max_body = settings.deadlines.heartbeat, settings.listen.max_body
     endpoints: Mapping[str, ASGIApp] = {
         surface.path: Endpoint(surface.server, gateway, heartbeat=heartbeat, max_body=max_body) for surface in SURFACES
     }
+
+    async def is_ready() -> bool:
+        return pool.can_serve() and await discovery.can_serve()
+
     pages = Pages(
         discovery,
         keys,
@@ -109,6 +177,8 @@ def _server(settings: Settings, gateway: Gateway, discovery: Discovery, keys: Ke
         TWINS,
         SURFACES[0].server,
         public_models=settings.callers.public_models,
+        is_ready=is_ready,
+        more=Admin(pool, tuple(key for key in (policy.master, word) if key is not None)).routes(),
     )
     return Server(
         endpoints,
@@ -123,17 +193,21 @@ def _server(settings: Settings, gateway: Gateway, discovery: Discovery, keys: Ke
 def _account(setting: AccountSetting, user_agent: str, simulated: str) -> Account:
     return Account(
         name=setting.name,
-        upstream=_upstream(setting.upstream, setting.base_url or f"{simulated}/v1", user_agent),
-        credential=setting.credential,
+        upstream=_upstream(setting, setting.base_url or f"{simulated}/v1", user_agent),
+        credential=FixedKey(setting.credential or Sealed("")),
         max_concurrency=setting.max_concurrency,
+        rpm=setting.rpm,
+        tpm=setting.tpm,
         models=frozenset(real_name(setting.upstream, model) for model in setting.models) or None,
     )
 
 
-def _upstream(name: str, base_url: str, user_agent: str) -> ChatApi:
-    if name == "kimi-code":
+def _upstream(setting: AccountSetting, base_url: str, user_agent: str) -> ChatApi:
+    if setting.provider is not None:
+        return provider(setting.provider, base_url, user_agent)
+    if setting.upstream == "kimi-code":
         return kimi_code(base_url, user_agent)
-    return moonshot(base_url, user_agent, name)
+    return moonshot(base_url, user_agent, setting.upstream)
 
 
 def _upstreams_for_callers(settings: Settings) -> Mapping[str, ChatApi]:
@@ -151,4 +225,5 @@ def _patience(settings: Settings) -> Patience:
         deadlines.stall,
         FOREVER if deadlines.total is None else deadlines.total,
         deadlines.retries,
+        deadlines.queue,
     )

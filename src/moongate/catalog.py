@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from itertools import chain
 
 from msgspec import Struct, structs
 
@@ -60,17 +61,34 @@ ALIASES = (
 STANDS_IN = {"simulator": ("moonshot", "kimi-code")}
 """Upstreams that serve what others do."""
 
+PROVIDERS = "openai"
+"""What means all providers together: upstreams the operator has named, of which no rows are known."""
 
-UPSTREAMS = frozenset({*(model.upstream for model in MODELS), *STANDS_IN})
+UPSTREAMS = frozenset({*(model.upstream for model in MODELS), *STANDS_IN, PROVIDERS})
 
 
 class Catalog:
     """Knows the rows, the operator's own routes, and what each account reported. Answers are values."""
 
-    def __init__(self, accounts: Iterable[Account], routes: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        routes: Mapping[str, tuple[str, ...]] | None = None,
+        before: "Catalog | None" = None,
+    ) -> None:
+        """`before`: the catalogue this one replaces; what accounts that stay have reported is kept."""
         self._accounts = tuple(accounts)
-        self._routes = {name: tuple(map(_route, written)) for name, written in (routes or {}).items()}
-        self._reported: dict[str, tuple[ListedModel, ...]] = {}
+        self._routes = dict(routes or {})
+        self._reported = before.reported_by(self._accounts) if before else {}
+
+    def reported_by(self, accounts: Iterable[Account]) -> dict[str, tuple[ListedModel, ...]]:
+        """What those of `accounts` that are known here have reported, by name."""
+        known = {account.name: account for account in self._accounts}
+        return {
+            account.name: self._reported[account.name]
+            for account in accounts
+            if account.name in self._reported and account.is_same(known[account.name])
+        }
 
     def learn(self, account: Account, listed: tuple[ListedModel, ...]) -> None:
         """What this account may use, as its upstream reports it."""
@@ -83,8 +101,7 @@ class Catalog:
         Raises GatewayError (UNKNOWN_MODEL) with the nearest names.
         """
         accounts = own or self._accounts
-        self._refuse_stranger(name, accounts)
-        routes = self._routes.get(name) or self._addressed(name, accounts) or self._meant(name, accounts)
+        routes = self._chosen(name, accounts) if name in self._routes else self._found(name, accounts)
         able = tuple(route for route in routes if any(account.serves(route) for account in accounts))
         if able:
             return able
@@ -96,7 +113,8 @@ class Catalog:
         """What the accounts can serve, by name, each once."""
         accounts = own or self._accounts
         found: dict[str, ListedModel] = {}
-        for name, routes in self._routes.items():
+        for name in self._routes:
+            routes = self._chosen(name, accounts)
             if any(account.serves(route) for route in routes for account in accounts):
                 found[name] = ListedModel(name, "moongate")
         for account in accounts:
@@ -118,23 +136,41 @@ class Catalog:
         described = known.get(route.model, ListedModel(name, route.upstream))
         return structs.replace(described, id=name)
 
-    def _addressed(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
-        """`upstream/model` goes to that upstream, whatever the model is called."""
-        upstream, slash, model = name.partition("/")
-        known = {account.upstream.name for account in accounts}
-        if not (slash and model and upstream in known):
-            return ()
-        return (_route(name),)
+    def _chosen(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
+        """The operator's own routes for a name, in their order."""
+        ways = (_addressed(way, accounts) or self._at_providers(way, accounts) for way in self._routes[name])
+        return tuple(dict.fromkeys(chain.from_iterable(ways)))
 
-    def _meant(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
-        """What an account offers under this very name comes before what the name stands for elsewhere."""
-        upstreams = tuple(dict.fromkeys(account.upstream.name for account in accounts))
-        offered = (a.upstream.name for a in accounts if any(model.id == name for model in self._offered(a)))
-        found = tuple(Route(upstream, name) for upstream in dict.fromkeys(offered))
-        return found or tuple(route for upstream in upstreams if (route := _alias(upstream, name)))
+    def _found(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
+        """Whom the caller addresses; else who offers this very name; else what it stands for; else who takes any name.
+
+        Raises GatewayError (UNKNOWN_MODEL) for an address of nobody here.
+        """
+        _refuse_stranger(name, accounts)
+        return (
+            _addressed(name, accounts)
+            or _at((a for a in accounts if self._offers(a, name)), name)
+            or tuple(route for upstream in _upstreams(accounts) if (route := _alias(upstream, name)))
+            or self._at_providers(name, accounts)
+            or _at((a for a in accounts if not self._offered(a)), name)
+        )
+
+    def _at_providers(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
+        """`openai/model` means all providers: those that offer the model, if any does."""
+        upstream, _, model = name.partition("/")
+        if upstream != PROVIDERS or not model:
+            return ()
+        providers = [account for account in accounts if _is_provider(account)]
+        return _at([a for a in providers if self._offers(a, model)] or providers, model)
+
+    def _offers(self, account: Account, name: str) -> bool:
+        return any(model.id == name for model in self._offered(account))
 
     def _offered(self, account: Account) -> tuple[ListedModel, ...]:
-        """What it reported, and what it was configured to serve; until it has reported, what is known of its kind."""
+        """What it reported, and what it was configured to serve; until it has reported, what is known of its kind.
+
+        Nothing where nothing is known at all, as of a provider without a list: then any name may be one of its models.
+        """
         upstream = account.upstream.name
         speaks_for = (upstream, *STANDS_IN.get(upstream, ()))
         known = tuple(model for model in MODELS if model.upstream in speaks_for)
@@ -143,17 +179,10 @@ class Catalog:
         extra = named.difference(model.id for model in offered)
         return (*offered, *(ListedModel(name, upstream) for name in sorted(extra)))
 
-    def _refuse_stranger(self, name: str, accounts: tuple[Account, ...]) -> None:
-        """A name that begins with an upstream nobody here has an account at."""
-        upstream = name.partition("/")[0]
-        if "/" in name and upstream in UPSTREAMS and upstream not in {account.upstream.name for account in accounts}:
-            message = f"{_shown(name)} cannot be served: there is no account of upstream {upstream} here"
-            raise GatewayError(Kind.UNKNOWN_MODEL, message, param="model")
-
     def _no_such(self, name: str, accounts: tuple[Account, ...]) -> str:
         if not name:
             return "no model was named"
-        upstreams = {account.upstream.name for account in accounts}
+        upstreams = _upstreams(accounts)
         aliases = (alias.name for alias in ALIASES if any(_alias(upstream, alias.name) for upstream in upstreams))
         known = [model.id for model in self.models(accounts)]
         near = get_close_matches(name[:256], [*known, *aliases], n=3, cutoff=0.4)
@@ -165,10 +194,42 @@ def _shown(name: str) -> str:
     return name[:80].encode("unicode_escape").decode() + ("..." if len(name) > 80 else "")
 
 
-def _route(written: str) -> Route:
-    """`upstream/model`, where the model may be another name of one."""
-    upstream, _, model = written.partition("/")
+def _upstreams(accounts: Iterable[Account]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(account.upstream.name for account in accounts))
+
+
+def _is_provider(account: Account) -> bool:
+    return account.upstream.name == PROVIDERS or account.upstream.name not in UPSTREAMS
+
+
+def _at(accounts: Iterable[Account], model: str) -> tuple[Route, ...]:
+    """The model under this very name at each upstream of these accounts."""
+    return tuple(Route(upstream, model) for upstream in _upstreams(accounts))
+
+
+def _addressed(name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
+    """`upstream/model` goes to that upstream or provider, whatever the model is called; else to the one account of this
+    name. The model may be another name of one."""
+    upstream, _, model = name.partition("/")
+    if not model:
+        return ()
+    if upstream in _upstreams(accounts):
+        return (_route(upstream, model),)
+    named = (account for account in accounts if account.name == upstream)
+    return tuple(structs.replace(_route(account.upstream.name, model), account=account.name) for account in named)
+
+
+def _route(upstream: str, model: str) -> Route:
     return _alias(upstream, model) or Route(upstream, model)
+
+
+def _refuse_stranger(name: str, accounts: tuple[Account, ...]) -> None:
+    """A name that begins with an upstream nobody here has an account at."""
+    upstream, slash, _ = name.partition("/")
+    here = {*_upstreams(accounts), *(PROVIDERS for account in accounts if _is_provider(account))}
+    if slash and upstream in UPSTREAMS - here:
+        message = f"{_shown(name)} cannot be served: there is no account of upstream {upstream} here"
+        raise GatewayError(Kind.UNKNOWN_MODEL, message, param="model")
 
 
 def _alias(upstream: str, name: str) -> Route | None:

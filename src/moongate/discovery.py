@@ -14,7 +14,8 @@ from moongate.catalog import Catalog
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.route import ListedModel, Route
 from moongate.pool.account import Account
-from moongate.upstreams.driver import Transport, run
+from moongate.pool.calls import ask
+from moongate.upstreams.driver import Transport
 
 LISTS_KEEP = 600.0
 """Seconds a list is good for."""
@@ -98,7 +99,7 @@ class Discovery:
 
     async def _ask(self, account: Account) -> None:
         try:
-            listed = await run(account.upstream.models(account.credential), self._transport)
+            listed = await ask(account, account.upstream.models, self._transport)
         except GatewayError as error:
             self._failed[account.name] = error
             _log.warning("account failed", account=account.name, upstream=account.upstream.name, reason=error.message)

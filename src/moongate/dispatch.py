@@ -1,51 +1,59 @@
 """Which account answers, and when it is too late to try another: after a reply's first word there is no going back.
 
 The first word, not the first byte: upstreams greet first and refuse afterwards, under the same HTTP 200. What came
-before the word is held back and told in order once it is spoken, so a failed attempt leaves no trace in the answer.
+before the word is held back and told in order once it is spoken, so a failed attempt leaves no trace in the answer. A
+reply that nobody hears before it is complete is held back to its end, and so may be tried again to its end.
 """
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import BlockStarted, Ended, Packet
 from moongate.core.exchange import Attempt, Exchange
 from moongate.core.request import ChatRequest
 from moongate.core.route import Route
+from moongate.core.sealed import Sealed
 from moongate.pool.account import Account
-from moongate.pool.pool import Pool
+from moongate.pool.affinity import STRANGER, Session
+from moongate.pool.pool import Asking, Lease, Pool
 from moongate.upstreams.driver import Deadlines, Transport, converse
+
+T = TypeVar("T")
 
 UPSTREAM_IDS = ("x-trace-id", "msh-request-id", "x-request-id")
 """Headers in which vendors name a request, for their support."""
 
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
-"""Seconds before the same is tried again, doubled each time up to the longest."""
+"""Seconds before the same account is tried again, doubled each time up to the longest."""
+
+BYTES_A_TOKEN = 4
+"""Roughly, for an estimate of a request's tokens before it is asked."""
 
 
 class Patience(Struct, frozen=True):
-    """How long to wait and how often to try. Seconds; `retries` are further attempts."""
+    """How long to wait and how often to try. Seconds; `retries` are further attempts, `queue` is for an account."""
 
     first_byte_stream: float
     first_byte_whole: float
     stall: float
     total: float
     retries: int
-
-
-Tried: TypeAlias = tuple[str, Route]
-"""An account's name and the route for which it has been refused: a plan may lack one model and have another."""
+    queue: float = 0.0
 
 
 class Speaking:
     """A reply that has begun: it will be delivered to the caller or fail in front of them."""
 
-    def __init__(self, dialect: str, *, streamed: bool, held: Sequence[Packet], rest: AsyncIterator[Packet]) -> None:
+    def __init__(
+        self, dialect: str, *, streamed: bool, held: Sequence[Packet], rest: AsyncIterator[Packet] | None = None
+    ) -> None:
         self.dialect = dialect
         self.streamed = streamed
         self._held = iter(held)
@@ -57,21 +65,61 @@ class Speaking:
     async def __anext__(self) -> Packet:
         for packet in self._held:
             return packet
+        if self._rest is None:
+            raise StopAsyncIteration
         return await anext(self._rest)
 
 
 class Search(Struct):
-    """One request on its way to an account: which ways it may go, which it has tried, and until when (loop's clock)."""
+    """One request on its way to an account: which ways it may go, where it may not go before which moment, and until
+    when (loop's clock). `whole`: its reply is held back until it is complete."""
 
     ask: ChatRequest
     routes: Sequence[Route]
     own: tuple[Account, ...]
+    session: Session
+    whole: bool
     exchange: Exchange
     end: float
-    tried: set[Tried] = field(default_factory=set)
+    avoid: dict[tuple[str, Route], float] = field(default_factory=dict)
+    again: float = -math.inf
+    """The end of the pause before the same account may be tried again."""
 
-    def avoiding(self, route: Route) -> set[str]:
-        return {name for name, refused in self.tried if refused == route}
+    def asking(self, wait: float) -> Asking:
+        return Asking(
+            routes=self.routes,
+            own=self.own,
+            avoid=self.avoid,
+            lane=self.exchange.caller.name if self.exchange.caller else "",
+            session=self.session,
+            tokens=len(self.ask.origin.body) // BYTES_A_TOKEN,
+            wait_until=min(max(_now() + wait, self.again), self.end),
+        )
+
+    def refused(self, lease: Lease, error: GatewayError) -> None:
+        """Not there again, or not at once: another account comes first where there is one."""
+        match error.kind.retry:
+            case "elsewhere":
+                self.avoid[lease.account.name, lease.route] = math.inf
+            case "same":
+                pause = min(PAUSE * 2 ** min(len(self.exchange.attempts) - 1, 10), LONGEST_PAUSE)
+                self.avoid[lease.account.name, lease.route] = self.again = _now() + pause
+            case "never":
+                pass
+
+    @contextmanager
+    def attempt(self, lease: Lease) -> Iterator[None]:
+        """Takes down what is done with the account, unless nothing of it left the house."""
+        began, route = time.monotonic(), _shown(lease)
+        try:
+            yield
+        except GatewayError as error:
+            if error.kind.origin != "caller":
+                seconds = time.monotonic() - began
+                attempt = Attempt(lease.account.name, str(route), seconds, error.kind.code, error.upstream_status)
+                self.exchange.attempts.append(attempt)
+            raise
+        self.exchange.attempts.append(Attempt(lease.account.name, str(route), time.monotonic() - began))
 
 
 class Dispatch:
@@ -80,12 +128,27 @@ class Dispatch:
         self._transport = transport
         self._patience = patience
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether there is more than one account to choose from."""
+        return len(self._pool) > 1
+
     @asynccontextmanager
     async def __call__(
-        self, ask: ChatRequest, routes: Sequence[Route], own: tuple[Account, ...], exchange: Exchange
+        self,
+        ask: ChatRequest,
+        routes: Sequence[Route],
+        own: tuple[Account, ...],
+        exchange: Exchange,
+        *,
+        session: Session = STRANGER,
+        whole: bool = False,
     ) -> AsyncIterator[Speaking]:
-        """A reply that has said its first word. Raises the GatewayError of the last attempt, or NO_ACCOUNT."""
-        search = Search(ask, routes, own, exchange, _now() + self._patience.total)
+        """A reply that has said its first word, or with `whole` its last.
+
+        Raises the GatewayError of the last attempt, or NO_ACCOUNT.
+        """
+        search = Search(ask, routes, own, session, whole, exchange, _now() + self._patience.total)
         failure: GatewayError | None = None
         async with AsyncExitStack() as held:
             for remaining in reversed(range(self._patience.retries + 1)):
@@ -94,51 +157,62 @@ class Dispatch:
                     break
                 except GatewayError as error:
                     if error.kind is Kind.NO_ACCOUNT and failure:
-                        raise failure from None  # what went wrong says more than that nobody else is left
+                        raise _with_recovery(failure, error) from None
                     if error.kind.retry == "never" or not remaining:
                         raise
                     failure = error
-                await _pause(failure, search)
             yield speaking
 
     @asynccontextmanager
     async def _attempt(self, search: Search) -> AsyncIterator[Speaking]:
-        ask, exchange = search.ask, search.exchange
         async with AsyncExitStack() as held:
-            account, route = await self._lease(held, search)
-            began = time.monotonic()
-
-            def attempted(error: GatewayError | None = None) -> Attempt:
-                code, status = (error.kind.code, error.upstream_status) if error else ("", None)
-                return Attempt(account.name, str(route), time.monotonic() - began, code, status)
-
+            lease = await held.enter_async_context(self._pool.lease(search.asking(self._patience.queue)))
             try:
-                spoken = await held.enter_async_context(
-                    converse(account.upstream, ask, route, account.credential, self._transport, self._deadlines(search))
-                )
-                opening = await _until_first_word(spoken.packets)
+                speaking = await self._speak(held, lease, search)
             except GatewayError as error:
-                if error.kind.origin != "caller":  # else nothing was asked
-                    exchange.attempts.append(attempted(error))
-                if error.kind.retry == "elsewhere":
-                    search.tried.add((account.name, route))
-                raise _fair(error, account) from error
-            exchange.attempts.append(attempted())
-            exchange.route, exchange.account = route, account.name
-            exchange.notes += [note for note in (route.note, *spoken.opening.notes) if note]
-            exchange.upstream_id = _upstream_id(spoken.head.headers)
-            yield Speaking(spoken.opening.dialect, streamed=spoken.streamed, held=opening, rest=spoken.packets)
-
-    async def _lease(self, held: AsyncExitStack, search: Search) -> tuple[Account, Route]:
-        """An account for the first route that has one left to try. Raises GatewayError (NO_ACCOUNT)."""
-        failure = GatewayError(Kind.NO_ACCOUNT, "there is no way to serve this model")
-        for route in search.routes:
+                search.refused(lease, error)
+                raise _fair(error, lease.account) from error
+            if search.whole:
+                await held.aclose()  # the account has done its part
             try:
-                lease = self._pool.lease(route, search.own, search.avoiding(route))
-                return await held.enter_async_context(lease), route
-            except GatewayError as error:
-                failure = failure if failure.retry_after is not None else error
-        raise failure
+                yield speaking
+            finally:
+                lease.spent = lease.spent or _total(search.exchange)
+
+    async def _speak(self, held: AsyncExitStack, lease: Lease, search: Search) -> Speaking:
+        """The reply; a credential that is refused is renewed once, where it can be. Raises GatewayError."""
+        deadlines = self._deadlines(search)
+        credential = lease.account.credential
+        token = await _in_time(credential.token(), deadlines)
+        try:
+            return await self._converse(held, lease, search, token, deadlines)
+        except GatewayError as error:
+            if error.kind is not Kind.CREDENTIAL_REFUSED:
+                raise
+            another = await _in_time(credential.renewed(token), deadlines)
+            if another is None:
+                raise
+        return await self._converse(held, lease, search, another, self._deadlines(search))
+
+    async def _converse(
+        self, held: AsyncExitStack, lease: Lease, search: Search, token: Sealed, deadlines: Deadlines
+    ) -> Speaking:
+        account, exchange = lease.account, search.exchange
+        with search.attempt(lease):
+            spoken = await held.enter_async_context(
+                converse(account.upstream, search.ask, lease.route, token, self._transport, deadlines)
+            )
+            opening = await _until_first_word(spoken.packets)
+            lease.spoke()
+            if search.whole:
+                opening += [packet async for packet in spoken.packets]
+        if search.whole:
+            lease.spent = _spent(opening)
+        exchange.route, exchange.account = _shown(lease), account.name
+        exchange.notes += [note for note in (lease.route.note, *spoken.opening.notes) if note]
+        exchange.upstream_id = _upstream_id(spoken.head.headers)
+        rest = None if search.whole else spoken.packets
+        return Speaking(spoken.opening.dialect, streamed=spoken.streamed, held=opening, rest=rest)
 
     def _deadlines(self, search: Search) -> Deadlines:
         patience = self._patience
@@ -150,14 +224,13 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _pause(failure: GatewayError, search: Search) -> None:
-    """Before the same is tried again. Raises `failure` where there is no time left for it."""
-    if failure.kind.retry != "same":
-        return
-    seconds = min(PAUSE * 2 ** (len(search.exchange.attempts) - 1), LONGEST_PAUSE)
-    if _now() + seconds >= search.end:
-        raise failure
-    await asyncio.sleep(seconds)
+async def _in_time(work: Awaitable[T], deadlines: Deadlines) -> T:
+    """A credential, which may have to be renewed first. Raises GatewayError (TIMED_OUT) and what `work` raises."""
+    try:
+        async with asyncio.timeout_at(min(deadlines.first_byte, deadlines.end)):
+            return await work
+    except TimeoutError as error:
+        raise GatewayError(Kind.TIMED_OUT, "the account's login was not renewed in time") from error
 
 
 async def _until_first_word(packets: AsyncIterator[Packet]) -> list[Packet]:
@@ -169,11 +242,32 @@ async def _until_first_word(packets: AsyncIterator[Packet]) -> list[Packet]:
     return held
 
 
+def _with_recovery(failure: GatewayError, nobody: GatewayError) -> GatewayError:
+    """What went wrong says more than that nobody else is left, and when somebody will be is worth telling with it."""
+    if failure.retry_after is None and failure.status in (429, 503):
+        failure.retry_after = nobody.retry_after
+    return failure
+
+
 def _fair(error: GatewayError, account: Account) -> GatewayError:
     """A bad credential is our failure, unless the caller brought it."""
     if account.is_callers and error.kind is Kind.CREDENTIAL_REFUSED:
         return GatewayError(error.kind, error.message, status=401, upstream_status=error.upstream_status)
     return error
+
+
+def _shown(lease: Lease) -> Route:
+    """The way it really went: a route may name an account, or a kind of them."""
+    return structs.replace(lease.route, upstream=lease.account.upstream.name)
+
+
+def _spent(packets: Iterable[Packet]) -> int | None:
+    usages = (event.usage for packet in packets for event in packet.events if isinstance(event, Ended))
+    return next((usage.input + usage.output for usage in usages if usage), None)
+
+
+def _total(exchange: Exchange) -> int | None:
+    return exchange.usage.input + exchange.usage.output if exchange.usage else None
 
 
 def _upstream_id(headers: Mapping[str, str]) -> str:

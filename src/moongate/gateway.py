@@ -4,16 +4,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from moongate.core.errors import GatewayError
-from moongate.core.events import Ended, Packet
+from moongate.core.events import BlockDelta, Ended, Packet, Usage
 from moongate.core.exchange import Exchange
 from moongate.core.identity import Caller
 from moongate.core.reply import Fold
 from moongate.core.request import ChatRequest, RequestHead
 from moongate.dialects.dialect import Echo, Server, choose
 from moongate.discovery import Discovery
-from moongate.dispatch import Dispatch, Speaking
+from moongate.dispatch import BYTES_A_TOKEN, Dispatch, Speaking
 from moongate.policy.keys import Keyring
+from moongate.pool.affinity import STRANGER, Session, session
 from moongate.pool.own import OwnAccounts
+
+CHARACTERS_A_TOKEN = 3
+"""Roughly, over languages, for an estimate of what a reply that broke has cost."""
 
 
 class Answer:
@@ -25,6 +29,8 @@ class Answer:
         self.is_echo = isinstance(self._encoder, Echo)
         self._speaking = speaking
         self._exchange = exchange
+        self._asked = len(ask.origin.body) // BYTES_A_TOKEN
+        self._told = 0
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The reply's bytes, an error event last if it breaks; never a clean end to a broken reply."""
@@ -35,6 +41,7 @@ class Answer:
                     yield data
         except GatewayError as error:
             self._exchange.failure = error
+            self._estimate(error)
             yield self._encoder.fail(error)
 
     async def whole(self) -> bytes:
@@ -47,16 +54,31 @@ class Answer:
 
     def _watch(self, packet: Packet) -> None:
         for event in packet.events:
-            if type(event) is Ended:
+            if type(event) is BlockDelta:
+                self._told += len(event.text)
+            elif type(event) is Ended:
                 self._exchange.usage, self._exchange.reason = event.usage, event.reason
+
+    def _estimate(self, failure: GatewayError) -> None:
+        """A reply that broke was paid for all the same: by what it told of that, else by what there was of it."""
+        exchange = self._exchange
+        if failure.usage is not None:
+            exchange.usage = failure.usage
+        elif self._told:
+            exchange.usage, exchange.usage_is_estimate = Usage(self._asked, self._told // CHARACTERS_A_TOKEN), True
 
 
 class Gateway:
-    def __init__(self, keys: Keyring, own: OwnAccounts, discovery: Discovery, dispatch: Dispatch) -> None:
+    """`buffered`: hold every answer back until it is complete, not only those of callers who ask for that."""
+
+    def __init__(
+        self, keys: Keyring, own: OwnAccounts, discovery: Discovery, dispatch: Dispatch, *, buffered: bool = False
+    ) -> None:
         self._keys = keys
         self._own = own
         self._discovery = discovery
         self._dispatch = dispatch
+        self._buffered = buffered
 
     def admit(self, headers: Mapping[str, str]) -> Caller:
         """Who asks. Before anything else, so that nobody unknown is listened to. Raises GatewayError."""
@@ -73,14 +95,24 @@ class Gateway:
         """
         ask = server.decode(body, head)
         exchange.model, exchange.stream = ask.model, ask.stream
-        if head.headers.get("x-moongate-buffered", "").lower() == "true":
-            exchange.notes.append("x-moongate-buffered is not supported by this version")
         own = self._own.accounts(caller)
         routes = await self._discovery.resolve(ask.model, own)
-        async with self._dispatch(ask, routes, own, exchange) as speaking:
+        kin = self._session(server, caller, ask, head)
+        whole = self._is_heard_whole(ask, head)
+        async with self._dispatch(ask, routes, own, exchange, session=kin, whole=whole) as speaking:
             answer = Answer(server, ask, speaking, exchange)
             if not answer.is_echo:
                 exchange.notes.append("the reply came in another form than was asked for, and is told anew")
             yield answer
             if exchange.failure:
                 raise exchange.failure
+
+    def _session(self, server: Server, caller: Caller, ask: ChatRequest, head: RequestHead) -> Session:
+        """The conversation it belongs to, where there is a choice of accounts to keep it on."""
+        if not self._dispatch.has_choice:
+            return STRANGER
+        return session(caller.name, ask.session, head.headers, lambda: server.turns(ask))
+
+    def _is_heard_whole(self, ask: ChatRequest, head: RequestHead) -> bool:
+        """Whether the caller hears nothing before the end. Who does not stream never does."""
+        return not ask.stream or self._buffered or head.headers.get("x-moongate-buffered", "").lower() == "true"

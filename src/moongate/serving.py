@@ -1,6 +1,7 @@
 """Runs the servers: opens the port, tells the operator what is where, and waits to be stopped."""
 
 import asyncio
+import secrets
 import signal
 import socket
 import sys
@@ -14,12 +15,14 @@ import uvicorn
 import uvicorn.supervisors
 from starlette.types import ASGIApp
 
-from moongate.app import Doors, doors, running
+from moongate.app import Doors, beside, doors, running
+from moongate.core.sealed import Sealed
 from moongate.http.protocol import Protocol
+from moongate.reloading import Reloading, configure_log
 from moongate.settings import Settings, SettingsError, load
 from moongate.simulator import simulator
-from moongate.telemetry import log
-from moongate.welcome import first_screen
+from moongate.storage.running import announced
+from moongate.welcome import address_of, first_screen
 
 GRACE = 30
 """Seconds open streams may take to end after the first signal to stop."""
@@ -44,15 +47,14 @@ def serve(given: Mapping[str, object]) -> None:
 def serve_on(sockets: list[socket.socket], given: Mapping[str, object]) -> None:
     """The same on a socket that is open already."""
     settings = _settings(given)
-    as_json = settings.log.format == "json" or (settings.log.format == "auto" and not sys.stderr.isatty())
-    log.configure("DEBUG" if settings.log.debug else settings.log.level, as_json=as_json)
+    configure_log(settings)
     try:
         entrance = doors(settings)
     except OSError as error:
         _fail(f"MOONGATE_HOME={settings.home}: a key for callers cannot be kept there: {error.strerror}")
     except ValueError as error:
         _fail(str(error))
-    _run(_serve(settings, entrance, sockets[0]))
+    _run(_serve(settings, entrance, sockets[0], given))
 
 
 def _serve_and_reload(given: Mapping[str, object], listening: socket.socket) -> None:
@@ -77,11 +79,12 @@ def simulate(host: str, port: int) -> None:
         _fail(f"--host {host} --port {port}: cannot listen there: {error.strerror or error}")
 
 
-async def _serve(settings: Settings, entrance: Doors, listening: socket.socket) -> None:
-    async with running(settings, entrance.policy) as gateway:
+async def _serve(settings: Settings, entrance: Doors, listening: socket.socket, given: Mapping[str, object]) -> None:
+    word = Sealed(secrets.token_urlsafe(32))
+    async with running(settings, entrance.policy, word) as gateway:
         server = server_of(gateway.app)
-        with _stopped_by_signals(server):
-            async with serving_on(listening, server):
+        with _stopped_by_signals(server), announced(settings.home, address_of(listening), word):
+            async with serving_on(listening, server), beside(Reloading(gateway, settings, given).run()):
                 _say(first_screen(settings, gateway, entrance, listening))
                 await server.main_loop()
                 if waiting := len(server.server_state.tasks):

@@ -10,13 +10,12 @@ from moongate.settings import Settings
 
 def first_screen(settings: Settings, gateway: Running, entrance: Doors, listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{'127.0.0.1' if ip_address(host).is_unspecified else shown}:{port}"
+    url = address_of(listening)
     model = next((model.id for model in gateway.catalog.models()), "kimi-k3")
     key = entrance.new_key or ("$MOONGATE_KEY" if entrance.policy.required else "")
     return "\n".join(
         (
-            f"Moongate listens on http://{shown}:{port}   documentation: {url}/docs",
+            f"Moongate listens on http://{_bracketed(host)}:{port}   documentation: {url}/docs",
             *_accounts(settings, gateway),
             *_keys(settings, entrance),
             "Try it:",
@@ -26,16 +25,29 @@ def first_screen(settings: Settings, gateway: Running, entrance: Doors, listenin
     )
 
 
+def address_of(listening: socket.socket) -> str:
+    """The URL by which this machine reaches it."""
+    host, port = listening.getsockname()[:2]
+    address = ip_address(host)
+    here = {4: "127.0.0.1", 6: "[::1]"}[address.version] if address.is_unspecified else _bracketed(host)
+    return f"http://{here}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _accounts(settings: Settings, gateway: Running) -> Iterator[str]:
     if gateway.is_demo:
         yield "DEMO MODE: no credential is configured, so the built-in simulator answers and no model is asked."
         yield "  Set KIMI_API_KEY (platform) or KIMI_CODE_API_KEY (Kimi Code), here or in .env, and start again."
         yield "  演示模式：尚未配置任何凭据，由内置模拟器作答，不会请求真实模型。设置 KIMI_API_KEY 后重新启动即可。"
     else:
-        names = ", ".join(f"{account.name} ({account.upstream})" for account in settings.accounts)
+        names = ", ".join(f"{account.name} ({account.provider or account.upstream})" for account in settings.accounts)
         yield f"Accounts: {names}"
         for account in settings.accounts:
-            if account.upstream == "moonshot" and account.credential.reveal().startswith("sk-kimi-"):
+            key = account.credential.reveal() if account.credential else ""
+            if account.upstream == "moonshot" and key.startswith("sk-kimi-"):
                 yield f"  {account.name} has a key of Kimi Code's shape, which belongs into KIMI_CODE_API_KEY."
     if settings.callers.tokens_accepted:
         yield "Callers may bring keys of their own: sk-kimi-… is sent to Kimi Code, other sk-… to the platform."

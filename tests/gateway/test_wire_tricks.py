@@ -159,11 +159,6 @@ async def test_a_reply_told_anew_says_so(gateway: Gateway, sim: Simulator) -> No
         assert "told anew" in reply.headers["x-moongate-notes"]
 
 
-async def test_what_is_asked_for_and_not_there_is_said(gateway: Gateway) -> None:
-    async with gateway.ask(headers={"x-moongate-buffered": "true"}) as reply:
-        assert "x-moongate-buffered is not supported" in reply.headers["x-moongate-notes"]
-
-
 async def test_a_caller_with_a_key_of_their_own_is_told_their_own_models(sim: Simulator, serve: Serve) -> None:
     own = {"authorization": "Bearer sk-kimi-example-own"}
     async with serve({"KIMI_API_BASE_URL": sim.kimi_code}) as gateway:

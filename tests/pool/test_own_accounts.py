@@ -4,6 +4,7 @@ import pytest
 
 from moongate.core.identity import Caller
 from moongate.core.sealed import Sealed
+from moongate.pool.credentials import FixedKey
 from moongate.pool.own import OwnAccounts
 from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.moonshot import moonshot
@@ -40,8 +41,8 @@ def test_each_credential_becomes_an_account_of_its_upstream() -> None:
     tokens = (Sealed("sk-kimi-0123456789"), Sealed("sk-0123456789abcdef"))
     accounts = OWN.accounts(Caller("own credential", "own …6789", tokens))
     assert [(account.name, account.upstream, account.credential) for account in accounts] == [
-        ("own …6789#1", CODING, tokens[0]),
-        ("own …6789#2", PLATFORM, tokens[1]),
+        ("own …6789#1", CODING, FixedKey(tokens[0])),
+        ("own …6789#2", PLATFORM, FixedKey(tokens[1])),
     ]
     assert all(account.is_callers and account.max_concurrency is None for account in accounts)
     assert not any("0123" in account.name for account in accounts)

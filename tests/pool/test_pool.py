@@ -1,8 +1,10 @@
-"""Accounts take turns, keep their limits, and come back however a lease ends."""
+"""Accounts take turns, keep their limits, rest when they must, and come back however a lease ends."""
 
 import asyncio
 from collections import Counter
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,41 +13,69 @@ from hypothesis import strategies as st
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.route import Route
 from moongate.core.sealed import Sealed
+from moongate.core.standing import Standing, Window
 from moongate.pool.account import Account
-from moongate.pool.pool import Pool, PoolStatistics
+from moongate.pool.affinity import session
+from moongate.pool.credentials import FixedKey
+from moongate.pool.pool import Asking, Pool, PoolStatistics
 from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.moonshot import moonshot
+from scripted import patiently
 
 PLATFORM = moonshot("https://p/v1", "test")
 CODING = kimi_code("https://c/v1", "test")
 K3 = Route("moonshot", "kimi-k3")
-NOBODY: frozenset[str] = frozenset()
+LIMITED = GatewayError(Kind.RATE_LIMITED, "slow down", retry_after=5)
+BARRED = GatewayError(Kind.ACCOUNT_BARRED, "no")
+WALL = 1_000_000.0
 
 
-def account(name: str, **fields: object) -> Account:
-    return Account(name, PLATFORM, Sealed(f"sk-example-{name}"), **fields)  # type: ignore[arg-type]
+def account(name: str, **fields: Any) -> Account:
+    return Account(name, PLATFORM, FixedKey(Sealed(f"sk-example-{name}")), **fields)
 
 
-def pool(*names: str, **fields: object) -> Pool:
-    return Pool(account(name, **fields) for name in names)
+def pool(*names: str, **fields: Any) -> Pool:
+    return Pool([account(name, **fields) for name in names], wall=lambda: WALL + now())
 
 
-async def turns(of: Pool, count: int) -> str:
-    taken = ""
-    for _ in range(count):
-        async with of.lease(K3, (), NOBODY) as leased:
-            taken += leased.name
-    return taken
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
-async def refusal(
-    of: Pool, route: Route = K3, own: tuple[Account, ...] = (), avoid: frozenset[str] = NOBODY
-) -> GatewayError:
+def asking(*routes: Route, wait: float = 0.0, **fields: Any) -> Asking:
+    return Asking(routes=routes or (K3,), wait_until=now() + wait, **fields)
+
+
+async def serve(of: Pool, end: BaseException | None = None, lasts: float = 0.0, **fields: Any) -> str:
+    """The name of the account that served a request, which lasted so long and ended like this."""
+    name = ""
+    try:
+        async with of.lease(asking(**fields)) as lease:
+            name = lease.account.name
+            await asyncio.sleep(lasts)
+            if end:
+                raise end
+    except GatewayError as error:
+        if error is not end:
+            raise
+    return name
+
+
+async def turns(of: Pool, count: int, **fields: Any) -> str:
+    return "".join([await serve(of, **fields) for _ in range(count)])
+
+
+async def refusal(of: Pool, *routes: Route, **fields: Any) -> GatewayError:
     with pytest.raises(GatewayError) as failure:
-        async with of.lease(route, own, avoid):
+        async with of.lease(asking(*routes, **fields)):
             pass
     assert failure.value.kind is Kind.NO_ACCOUNT
     return failure.value
+
+
+def play(work: Coroutine[object, object, None]) -> float:
+    """Seconds it took on a clock that leaps."""
+    return patiently(work)[1]
 
 
 async def test_accounts_take_turns() -> None:
@@ -54,26 +84,26 @@ async def test_accounts_take_turns() -> None:
 
 async def test_the_least_busy_goes_first() -> None:
     of = pool("a", "b")
-    async with of.lease(K3, (), NOBODY) as first, of.lease(K3, (), NOBODY) as second:
-        assert first.name + second.name == "ab"
-        async with of.lease(K3, (), NOBODY) as third:
-            assert third.name == "a"
+    async with of.lease(asking()) as first, of.lease(asking()) as second:
+        assert first.account.name + second.account.name == "ab"
+        async with of.lease(asking()) as third:
+            assert third.account.name == "a"
             assert await turns(of, 2) == "bb"
 
 
 async def test_many_at_once_are_spread_evenly() -> None:
     of = pool("a", "b", "c")
     async with AsyncExitStack() as held:
-        taken = [await held.enter_async_context(of.lease(K3, (), NOBODY)) for _ in range(300)]
-        assert set(Counter(leased.name for leased in taken).values()) == {100}
-        assert of.statistics() == PoolStatistics(accounts=3, leased=300)
-    assert of.statistics() == PoolStatistics(accounts=3, leased=0)
+        taken = [await held.enter_async_context(of.lease(asking())) for _ in range(300)]
+        assert set(Counter(lease.account.name for lease in taken).values()) == {100}
+        assert of.statistics() == PoolStatistics(accounts=3, leased=300, waiting=0)
+    assert of.statistics() == PoolStatistics(accounts=3, leased=0, waiting=0)
 
 
 async def test_an_account_at_its_limit_is_passed_over_until_all_are() -> None:
     of = Pool([account("a", max_concurrency=1), account("b", max_concurrency=2)])
     async with AsyncExitStack() as held:
-        taken = [(await held.enter_async_context(of.lease(K3, (), NOBODY))).name for _ in range(3)]
+        taken = [(await held.enter_async_context(of.lease(asking()))).account.name for _ in range(3)]
         assert sorted(taken) == ["a", "b", "b"]
         error = await refusal(of)
         assert "limit" in error.message
@@ -86,7 +116,7 @@ async def test_a_lease_is_returned_however_its_block_ends(end: BaseException | N
     of = pool("a", max_concurrency=1)
 
     async def block() -> None:
-        async with of.lease(K3, (), NOBODY):
+        async with of.lease(asking()):
             assert of.statistics().leased == 1
             if end:
                 raise end
@@ -101,39 +131,39 @@ async def test_a_lease_is_returned_however_its_block_ends(end: BaseException | N
 
 
 async def test_an_account_serves_its_upstream_and_its_models_alone() -> None:
-    coding = Account("c", CODING, Sealed("x"))
+    coding = Account("c", CODING, FixedKey(Sealed("x")))
     of = Pool([account("a", models=frozenset({"kimi-k2.6"})), account("b"), coding])
     assert await turns(of, 3) == "bbb"
-    async with of.lease(Route("kimi-code", "k3"), (), NOBODY) as leased:
-        assert leased is coding
+    async with of.lease(asking(Route("kimi-code", "k3"))) as lease:
+        assert lease.account is coding
     error = await refusal(of, Route("openai", "x"))
     assert "no account can serve" in error.message
     assert error.retry_after is None
 
 
-async def test_accounts_to_avoid_are_avoided() -> None:
+async def test_where_a_request_may_not_go_it_does_not() -> None:
     of = pool("a", "b")
-    async with of.lease(K3, (), frozenset("a")) as leased:
-        assert leased.name == "b"
-    await refusal(of, avoid=frozenset("ab"))
+    never = float("inf")
+    assert await serve(of, avoid={("a", K3): never}) == "b"
+    await refusal(of, avoid={("a", K3): never, ("b", K3): never})
 
 
-async def test_a_callers_own_accounts_are_used_instead_and_leave_no_trace() -> None:
+async def test_the_first_route_with_an_open_account_is_taken() -> None:
+    of = Pool([account("a", max_concurrency=1), Account("c", CODING, FixedKey(Sealed("x")))])
+    ways = (K3, Route("kimi-code", "k3"))
+    async with of.lease(asking(*ways)) as first, of.lease(asking(*ways)) as second:
+        assert (first.route, second.route) == ways
+
+
+async def test_a_callers_own_accounts_are_used_instead_and_take_turns_among_themselves() -> None:
     of = pool("a")
-    empty = vars(pool("a"))
     own = (account("own#1", is_callers=True), account("own#2", is_callers=True))
-    async with of.lease(K3, own, NOBODY) as first, of.lease(K3, own, NOBODY) as second:
-        assert {first.name, second.name} == {"own#1", "own#2"}
-        assert of.statistics() == PoolStatistics(accounts=1, leased=2)
-        async with of.lease(K3, own[:1], NOBODY):
-            pass
+    async with of.lease(asking(own=own)) as first, of.lease(asking(own=own)) as second:
+        assert {first.account.name, second.account.name} == {"own#1", "own#2"}
         assert of.statistics().leased == 2
-    with pytest.raises(ValueError, match="x"):
-        async with of.lease(K3, own, NOBODY):
-            raise ValueError("x")
-    await refusal(of, Route("kimi-code", "k3"), own)
-    after = vars(of)
-    assert (after["_leased"], after["_last_used"]) == (empty["_leased"], empty["_last_used"])
+    assert of.statistics() == PoolStatistics(accounts=1, leased=0, waiting=0)
+    assert await turns(of, 4, own=own) == "own#1own#2own#1own#2"
+    await refusal(of, Route("kimi-code", "k3"), own=own)
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.lists(st.booleans(), max_size=30))
@@ -143,12 +173,12 @@ def test_no_limit_is_ever_passed_and_no_lease_ever_lost(limits: list[int], steps
     held: list[AsyncExitStack] = []
     names: list[str] = []
 
-    async def play() -> None:
+    async def act() -> None:
         for take in steps:
             if take:
                 stack = AsyncExitStack()
                 try:
-                    names.append((await stack.enter_async_context(of.lease(K3, (), NOBODY))).name)
+                    names.append((await stack.enter_async_context(of.lease(asking()))).account.name)
                     held.append(stack)
                 except GatewayError:
                     assert len(held) == sum(limits)
@@ -158,4 +188,393 @@ def test_no_limit_is_ever_passed_and_no_lease_ever_lost(limits: list[int], steps
             assert of.statistics().leased == len(held)
             assert all(names.count(str(place)) <= limit for place, limit in enumerate(limits))
 
-    asyncio.run(play())
+    asyncio.run(act())
+
+
+# Resting
+
+
+def test_an_account_that_was_limited_rests_as_long_as_it_was_told_and_others_serve() -> None:
+    async def act() -> None:
+        of = pool("a", "b")
+        assert await serve(of, LIMITED) == "a"
+        assert await turns(of, 3) == "bbb"
+        await asyncio.sleep(5)
+        assert "a" in await turns(of, 2)
+
+    play(act())
+
+
+def test_after_a_rest_one_request_at_a_time_goes_on_trial_until_one_has_spoken() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, LIMITED)
+        await asyncio.sleep(5)
+        async with of.lease(asking()) as trial:
+            assert (await refusal(of)).retry_after == 1
+            trial.spoke()
+            assert await turns(of, 1) == "a"
+
+    play(act())
+
+
+def test_a_trial_that_the_caller_gave_up_says_nothing_and_the_next_is_the_trial() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, LIMITED)
+        await asyncio.sleep(5)
+        with pytest.raises(asyncio.CancelledError):
+            await serve(of, asyncio.CancelledError())
+        assert await turns(of, 2) == "aa"
+
+    play(act())
+
+
+def test_trouble_with_one_model_leaves_the_others_alone() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, GatewayError(Kind.OVERLOADED, "busy", retry_after=9))
+        assert (await refusal(of)).retry_after == 9
+        async with of.lease(asking(Route("moonshot", "kimi-k2.6"))) as lease:
+            assert lease.account.name == "a"
+
+    play(act())
+
+
+def test_used_up_quota_concerns_the_models_that_share_it() -> None:
+    async def act() -> None:
+        of = Pool([Account("c", CODING, FixedKey(Sealed("x")))])
+        used_up = GatewayError(Kind.QUOTA_EXHAUSTED, "weekly limit", window="7d")
+        with pytest.raises(GatewayError):
+            async with of.lease(asking(Route("kimi-code", "kimi-for-coding"))):
+                raise used_up
+        assert "weekly limit" in (await refusal(of, Route("kimi-code", "k3"))).message
+        async with of.lease(asking(Route("kimi-code", "kimi-for-coding-highspeed"))) as lease:
+            assert lease.account.name == "c"
+
+    play(act())
+
+
+def test_one_wrong_403_does_not_kill_a_pool() -> None:
+    async def act() -> None:
+        of = pool("a", "b", "c", "d")
+        assert await turns(of, 4, end=BARRED) == "abcd"
+        error = await refusal(of)
+        assert error.retry_after is not None
+        assert error.retry_after <= 10
+        await asyncio.sleep(10)
+        assert len(set(await turns(of, 4))) == 4
+
+    play(act())
+
+
+def test_one_barred_account_of_many_rests_alone_and_is_back_within_two_minutes() -> None:
+    async def act() -> None:
+        of = pool("a", "b", "c", "d")
+        await serve(of, BARRED)
+        assert "a" not in await turns(of, 30)
+        (report,) = [report for report in of.reports() if report.state == "resting"]
+        assert (report.name, report.kind, report.reason, report.until) == ("a", "account_barred", "no", WALL + 30)
+        await asyncio.sleep(120)
+        assert "a" in await turns(of, 4)
+
+    play(act())
+
+
+def test_a_reset_clears_an_account_at_once() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, GatewayError(Kind.LOGIN_EXPIRED, "log in again"))
+        assert of.reports()[0].state == "out"
+        assert not of.can_serve()
+        assert (await refusal(of)).retry_after is None
+        assert of.reset("a")
+        assert not of.reset("nobody")
+        assert await turns(of, 1) == "a"
+
+    play(act())
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.INVALID_REQUEST, Kind.REQUEST_REFUSED, Kind.CONTENT_REFUSED, Kind.CLIENT_BARRED, Kind.INTERNAL]
+)
+async def test_what_is_the_requests_fault_burns_no_account(kind: Kind) -> None:
+    of = pool("a")
+    assert await turns(of, 50, end=GatewayError(kind, "no")) == "a" * 50
+
+
+def test_a_known_standing_rests_an_account_before_it_is_refused() -> None:
+    async def act() -> None:
+        of = Pool([Account(name, CODING, FixedKey(Sealed(name))) for name in "ab"], wall=lambda: WALL + now())
+        of.learn(of.states[0], Standing(WALL, (Window("5h", 1.0, WALL + 100),)))
+        way = asking(Route("kimi-code", "k3"))
+        for _ in range(3):
+            async with of.lease(way) as lease:
+                assert lease.account.name == "b"
+        of.learn(of.states[0], Standing(WALL + 1, (Window("5h", 0.2, WALL + 100),)))
+        async with of.lease(way) as lease:
+            assert lease.account.name == "a"
+
+    play(act())
+
+
+def test_quota_that_is_reset_soonest_goes_first_among_the_idle() -> None:
+    async def act() -> None:
+        of = Pool([Account(name, CODING, FixedKey(Sealed(name))) for name in "abc"], wall=lambda: WALL + now())
+        for state, hours in zip(of.states, (100, 2, 5), strict=True):
+            of.learn(state, Standing(WALL, (Window("7d", 0.5, WALL + hours * 3600),)))
+        way = asking(Route("kimi-code", "k3"))
+        async with of.lease(way) as first, of.lease(way) as second, of.lease(way) as third:
+            assert first.account.name + second.account.name + third.account.name == "bac"
+
+    play(act())
+
+
+# Pace
+
+
+def test_requests_a_minute_are_kept_to_before_the_vendor_has_to_say_so() -> None:
+    async def act() -> None:
+        of = pool("a", rpm=2)
+        assert await turns(of, 2) == "aa"
+        error = await refusal(of)
+        assert error.retry_after == 61
+        await asyncio.sleep(61)
+        assert await turns(of, 1) == "a"
+
+    play(act())
+
+
+def test_tokens_a_minute_are_kept_to_by_what_was_really_used() -> None:
+    async def act() -> None:
+        of = pool("a", tpm=1000)
+        async with of.lease(asking(tokens=900)) as lease:
+            lease.spent = 100
+        async with of.lease(asking(tokens=800)) as lease:
+            lease.spent = 900
+        assert (await refusal(of, tokens=1)).retry_after == 61
+
+    play(act())
+
+
+# Waiting
+
+
+def test_who_waits_is_served_when_an_account_is_returned() -> None:
+    async def act() -> None:
+        of = pool("a", max_concurrency=1)
+        first = asyncio.create_task(serve(of, lasts=3))
+        await asyncio.sleep(0)
+        assert await serve(of, wait=10) == "a"
+        assert now() == 3
+        await first
+
+    assert play(act()) == 3
+
+
+def test_who_waits_is_served_when_a_rest_is_over() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, LIMITED)
+        assert await turns(of, 3, wait=10) == "aaa"
+
+    assert play(act()) == pytest.approx(5)
+
+
+def test_nobody_waits_for_what_will_not_come_in_time() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, LIMITED)
+        error = await refusal(of, wait=4)
+        assert error.retry_after == 5
+        assert "slow down" in error.message
+
+    assert play(act()) == 0
+
+
+def test_nobody_waits_for_what_waiting_does_not_mend() -> None:
+    async def act() -> None:
+        of = pool("a", "b", "c")
+        for _ in range(3):
+            await serve(of, GatewayError(Kind.BALANCE_EXHAUSTED, "no money"))
+        error = await refusal(of, wait=100)
+        assert error.message.count("no money") == 3
+        assert error.retry_after == 60
+
+    assert play(act()) == 0
+
+
+def test_a_wait_has_an_end_and_then_tells_when_it_may_be_worth_asking_again() -> None:
+    async def act() -> None:
+        of = pool("a", max_concurrency=1)
+        async with of.lease(asking()):
+            error = await refusal(of, wait=7)
+            assert error.retry_after == 1
+            assert of.statistics() == PoolStatistics(accounts=1, leased=1, waiting=0)
+
+    assert play(act()) == 7
+
+
+def test_callers_are_served_in_turn_and_nobody_overtakes_in_the_own_lane() -> None:
+    async def act() -> None:
+        of = pool("a", max_concurrency=1)
+        served: list[str] = []
+
+        async def one(lane: str, number: int) -> None:
+            async with of.lease(asking(lane=lane, wait=1000)):
+                served.append(f"{lane}{number}")
+                await asyncio.sleep(1)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(4):
+                group.create_task(one("x", number))
+            await asyncio.sleep(0.5)
+            for number in range(2):
+                group.create_task(one("y", number))
+        assert served == ["x0", "x1", "y0", "x2", "y1", "x3"]
+
+    play(act())
+
+
+def test_who_comes_later_does_not_overtake_who_waits() -> None:
+    async def act() -> None:
+        of = pool("a", rpm=1)
+        await serve(of)
+        waiting = asyncio.create_task(serve(of, wait=100))
+        await asyncio.sleep(61 - 1e-9)
+        error = await refusal(of, wait=0)
+        assert error.retry_after is not None
+        assert await waiting == "a"
+
+    play(act())
+
+
+def test_one_who_cannot_be_served_holds_up_nobody_else() -> None:
+    async def act() -> None:
+        of = Pool([account("a", max_concurrency=1), Account("c", CODING, FixedKey(Sealed("x")), max_concurrency=1)])
+        async with of.lease(asking()):
+            stuck = asyncio.create_task(serve(of, wait=100))
+            await asyncio.sleep(1)
+            async with of.lease(asking(Route("kimi-code", "k3"), wait=100)) as lease:
+                assert (lease.account.name, now()) == ("c", 1)
+        await stuck
+
+    play(act())
+
+
+def test_who_goes_while_waiting_leaves_nothing_behind() -> None:
+    async def act() -> None:
+        of = pool("a", max_concurrency=1)
+        async with of.lease(asking()):
+            waiting = [asyncio.create_task(serve(of, wait=100)) for _ in range(10)]
+            await asyncio.sleep(1)
+            assert of.statistics().waiting == 10
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            assert of.statistics() == PoolStatistics(accounts=1, leased=1, waiting=0)
+        assert of.statistics().leased == 0
+
+    play(act())
+
+
+def test_an_account_that_comes_in_the_moment_its_waiter_goes_is_not_lost() -> None:
+    async def act() -> None:
+        of = pool("a", max_concurrency=1)
+        first = AsyncExitStack()
+        await first.enter_async_context(of.lease(asking()))
+        waiting = asyncio.create_task(serve(of, wait=100, lasts=50))
+        await asyncio.sleep(1)
+        await first.aclose()  # the account is the waiter's now, who has not run yet
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert of.statistics() == PoolStatistics(accounts=1, leased=0, waiting=0)
+        assert await turns(of, 1) == "a"
+
+    play(act())
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.integers(0, 5), st.booleans()), max_size=40), st.integers(1, 3))
+def test_however_callers_come_and_go_all_is_returned(comings: list[tuple[str, int, bool]], limit: int) -> None:
+    async def act() -> None:
+        of = pool("a", "b", max_concurrency=limit)
+
+        async def one(lane: str, lasts: float) -> None:
+            async with of.lease(asking(lane=lane, wait=3)):
+                assert of.statistics().leased <= 2 * limit
+                await asyncio.sleep(lasts)
+
+        tasks = []
+        for lane, lasts, goes in comings:
+            tasks.append(asyncio.create_task(one(lane, lasts)))
+            await asyncio.sleep(0.25)
+            if goes:
+                tasks[len(tasks) // 2].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert of.statistics() == PoolStatistics(accounts=2, leased=0, waiting=0)
+
+    play(act())
+
+
+# Sessions
+
+
+async def test_a_session_keeps_to_its_account() -> None:
+    of = pool("a", "b", "c")
+    await serve(of)
+    kin = session("caller", "mine", {}, lambda: ())
+    assert set(await turns(of, 10, session=kin)) == {"b"}
+
+
+async def test_a_session_spills_over_when_its_account_is_much_busier_than_the_others_and_returns() -> None:
+    of = pool("a", "b")
+    kin = session("caller", "mine", {}, lambda: ())
+    async with AsyncExitStack() as held:
+        names = [(await held.enter_async_context(of.lease(asking(session=kin)))).account.name for _ in range(10)]
+        assert Counter(names) == {"a": 7, "b": 3}
+    assert await turns(of, 3, session=kin) == "aaa"
+
+
+def test_a_session_moves_when_its_account_rests_and_stays_where_it_went() -> None:
+    async def act() -> None:
+        of = pool("a", "b")
+        kin = session("caller", "mine", {}, lambda: ())
+        assert await serve(of, LIMITED, session=kin) == "a"
+        assert await turns(of, 2, session=kin) == "bb"
+        await asyncio.sleep(10)
+        assert await turns(of, 2, session=kin) == "bb"
+
+    play(act())
+
+
+# Other accounts from now on
+
+
+async def test_accounts_that_stay_keep_what_is_known_of_them_and_their_leases() -> None:
+    of = pool("a", "b", max_concurrency=1)
+    await serve(of, BARRED)
+    async with of.lease(asking()) as lease:
+        assert lease.account.name == "b"
+        of.adopt([account("a", max_concurrency=5), account("b", max_concurrency=1), account("c")])
+        assert [report.state for report in of.reports()] == ["resting", "busy", "ready"]
+        assert await turns(of, 2) == "cc"
+    assert [report.leased for report in of.reports()] == [0, 0, 0]
+
+
+async def test_a_new_key_under_an_old_name_starts_afresh() -> None:
+    of = pool("a")
+    await serve(of, BARRED)
+    of.adopt([Account("a", PLATFORM, FixedKey(Sealed("sk-example-other")))])
+    assert await turns(of, 1) == "a"
+
+
+def test_who_waits_is_served_by_an_account_that_is_new() -> None:
+    async def act() -> None:
+        of = pool("a", max_concurrency=1)
+        async with of.lease(asking()):
+            waiting = asyncio.create_task(serve(of, wait=100))
+            await asyncio.sleep(1)
+            of.adopt([account("a", max_concurrency=1), account("b")])
+            assert await waiting == "b"
+
+    play(act())

@@ -7,6 +7,7 @@ import pytest
 from given_settings import KEY_A, KEY_B, account, message, settings
 from moongate.core.sealed import Sealed
 from moongate.settings import AccountSetting
+from moongate.settings.table import ACCOUNT_CREDENTIAL
 
 # Accounts of the environment
 
@@ -52,9 +53,10 @@ def test_the_base_url_of_kimi_code_always_ends_in_v1(tmp_path: Path, written: st
 
 
 def test_the_file_adds_accounts_after_those_of_the_environment(tmp_path: Path) -> None:
-    toml = account(f'credential = "Bearer {KEY_A}"', "max_concurrency = 10", 'models = ["kimi-k3"]') + account(
-        name="Demo", upstream="simulator"
+    team_a = account(
+        f'credential = "Bearer {KEY_A}"', "max_concurrency = 10", "rpm = 60", "tpm = 100000", 'models = ["kimi-k3"]'
     )
+    toml = team_a + account(name="Demo", upstream="simulator")
     first, team, demo = settings(tmp_path, {"KIMI_API_KEY": KEY_B}, toml=toml).accounts
     assert first.name == "moonshot-1"
     assert team == AccountSetting(
@@ -63,15 +65,11 @@ def test_the_file_adds_accounts_after_those_of_the_environment(tmp_path: Path) -
         credential=Sealed(KEY_A),
         base_url="https://api.moonshot.cn/v1",
         max_concurrency=10,
+        rpm=60,
+        tpm=100000,
         models=("kimi-k3",),
     )
-    assert (demo.name, demo.upstream, demo.base_url, demo.max_concurrency, demo.models) == (
-        "demo",
-        "simulator",
-        None,
-        None,
-        (),
-    )
+    assert demo == AccountSetting(name="demo", upstream="simulator", credential=demo.credential, base_url=None)
 
 
 def test_a_base_url_left_out_is_the_one_set_for_the_upstream(tmp_path: Path) -> None:
@@ -108,7 +106,9 @@ def test_a_credential_may_stand_in_a_file(tmp_path: Path) -> None:
         ("file:.", "=file:. (moongate.toml): cannot be read: Is a directory"),
         ("file:latin", "=file:latin (moongate.toml): is not UTF-8 text"),
         ("file:lines", "=…ccc2 (file lines): must be a key in printable ASCII characters"),
-        ("", " (moongate.toml): is missing and must be env:NAME, file:PATH, or a key in printable ASCII characters"),
+        ("", f" (moongate.toml): is missing and must be {ACCOUNT_CREDENTIAL.kind.allowed}"),
+        ("login", "=… (moongate.toml): login is only for accounts of upstream kimi-code"),
+        ("login:mine", "=… (moongate.toml): login is only for accounts of upstream kimi-code"),
         ("a\\nb", "=… (moongate.toml): must be a key in printable ASCII characters"),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_credential_that_cannot_be_had_is_told_with_its_account(tmp_path: Path
         (account(upstream="simulator") + "[[accounts]]\nname = 5", "accounts[5].name=5 (moongate.toml): must be"),
         (
             account('credential = "x"', upstream="kimi-web"),
-            "accounts[team-a].upstream=kimi-web (moongate.toml): must be one of moonshot, kimi-code, simulator",
+            "accounts[team-a].upstream=kimi-web (moongate.toml): must be one of moonshot, kimi-code, openai, simulator",
         ),
         ('[[accounts]]\nname = "a"', "accounts[a].upstream (moongate.toml): is missing and must be one of moonshot,"),
         (account(), "accounts[team-a].credential (moongate.toml): is missing and must be env:NAME"),
@@ -140,6 +140,11 @@ def test_a_credential_that_cannot_be_had_is_told_with_its_account(tmp_path: Path
             account('credential = "x"', "max_concurrency = 0"),
             "accounts[team-a].max_concurrency=0 (moongate.toml): must be a whole number above 0",
         ),
+        (
+            account('credential = "x"', "rpm = 0"),
+            "accounts[team-a].rpm=0 (moongate.toml): must be a whole number above 0",
+        ),
+        (account('credential = "x"', 'tpm = "1k"'), "accounts[team-a].tpm=1k (moongate.toml): must be a whole number"),
         (
             account('credential = "x"', "models = []"),
             "accounts[team-a].models=[] (moongate.toml): must be a list of at",
@@ -183,7 +188,11 @@ def test_a_model_has_a_name_and_routes_in_order(tmp_path: Path) -> None:
         ('name = "k2"\nroutes = []', "models[k2].routes=[] (moongate.toml): must be a list of at least one"),
         ('name = "k2"\nroutes = ["k3"]', "models[k2].routes=k3 (moongate.toml): must be a list"),
         ('name = "k2"\nroutes = ["moonshot/"]', "models[k2].routes=moonshot/ (moongate.toml): must be a list"),
-        ('name = "k2"\nroutes = ["moonshot/x", "kimi-web/k2"]', "models[k2].routes=kimi-web/k2 (moongate.toml): must"),
+        ('name = "k2"\nroutes = ["a b/x"]', "models[k2].routes=a b/x (moongate.toml): must be a list"),
+        (
+            'name = "k2"\nroutes = ["moonshot/x", "kimi-web/k2"]',
+            "models[k2].routes=kimi-web/k2 (moongate.toml): there is no upstream, provider or account kimi-web",
+        ),
         (
             'name = "k2"\nroutes = ["moonshot/x"]\n[[models]]\nname = "k2"\nroutes = ["moonshot/y"]',
             "models[k2].name=k2 (moongate.toml): is the name of another model",

@@ -31,7 +31,7 @@ def test_the_document_describes_every_setting_in_the_words_of_the_table_and_no_o
 
 def test_the_document_mentions_no_unknown_name() -> None:
     mentioned = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", document("docs/settings.md")))
-    assert mentioned - {"TEAM_A_KEY"} <= set(BY_NAME)
+    assert mentioned - {"TEAM_A_KEY", "DEEPSEEK_API_KEY"} <= set(BY_NAME)
 
 
 def test_the_document_has_every_section_with_a_line_in_chinese() -> None:
@@ -77,7 +77,8 @@ def test_the_examples_load_as_they_are_and_change_nothing(tmp_path: Path) -> Non
 def test_the_examples_load_with_every_line_taken_in_and_then_say_the_defaults(tmp_path: Path) -> None:
     dotenv = re.sub(r"^# ([A-Z_]+=.*)$", r"\1", document(".env.example"), flags=re.MULTILINE)
     toml = re.sub(r"^# ([a-z_]+ = .*|\[\[.*\]\])$", r"\1", document("moongate.example.toml"), flags=re.MULTILINE)
-    found = settings(tmp_path, {"TEAM_A_KEY": KEY_A, "CALLER_TOKENS": "on"}, dotenv=dotenv, toml=toml)
-    assert [each.name for each in found.accounts] == ["team-a"]
+    given = {"TEAM_A_KEY": KEY_A, "DEEPSEEK_API_KEY": KEY_A, "CALLER_TOKENS": "on"}
+    found = settings(tmp_path, given, dotenv=dotenv, toml=toml)
+    assert [each.name for each in found.accounts] == ["team-a", "deepseek-1"]
     assert [each.name for each in found.models] == ["k2"]
     assert dataclasses.replace(found, accounts=(), models=()) == settings(tmp_path)

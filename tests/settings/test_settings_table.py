@@ -49,9 +49,10 @@ def test_without_any_setting_every_default_holds(tmp_path: Path) -> None:
     assert (found.listen.allowed_origins, found.listen.trusted_proxies) == (("*",), ())
     assert (found.deadlines.first_byte_stream, found.deadlines.first_byte_whole) == (60, 900)
     assert (found.deadlines.stall, found.deadlines.total, found.deadlines.heartbeat) == (120, 3600, 15)
-    assert found.deadlines.retries == 3
+    assert (found.deadlines.queue, found.deadlines.retries, found.buffered) == (30, 3, False)
     assert (found.log.level, found.log.format, found.log.debug) == ("INFO", "auto", False)
-    assert found.home == tmp_path / ".moongate"
+    assert (found.home, found.secret) == (tmp_path / ".moongate", None)
+    assert found.code_oauth_host == "https://auth.kimi.com"
     assert found.user_agent == f"moongate/{__version__}"
     assert found.reload is False
 

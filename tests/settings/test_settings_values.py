@@ -85,6 +85,11 @@ def test_some_times_may_be_without_limit(tmp_path: Path, off: str) -> None:
     assert (found.total, found.heartbeat) == (None, None)
 
 
+@pytest.mark.parametrize(("written", "read"), [("0", 0.0), ("off", 0.0), ("2.5", 2.5), ("", 30.0)])
+def test_a_request_need_not_wait_for_an_account(tmp_path: Path, written: str, read: float) -> None:
+    assert settings(tmp_path, {"MOONGATE_QUEUE_TIMEOUT": written}).deadlines.queue == read
+
+
 def test_one_request_timeout_holds_for_streams_and_whole_replies(tmp_path: Path) -> None:
     found = settings(tmp_path, {"REQUEST_TIMEOUT": "7.5"}).deadlines
     assert (found.first_byte_stream, found.first_byte_whole) == (7.5, 7.5)

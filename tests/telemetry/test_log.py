@@ -12,8 +12,9 @@ from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import Usage
 from moongate.core.exchange import Attempt, Exchange, close
 from moongate.core.identity import Caller
+from moongate.core.level import Level
 from moongate.core.route import Route
-from moongate.telemetry.log import Level, RequestLog, configure, facts
+from moongate.telemetry.log import RequestLog, configure, facts
 
 SECRET = "sk-example-0123456789abcdef"
 HOSTILE = "a\nb\r\x1b[2J\x9b1m\u2028\u202ec"

@@ -61,6 +61,11 @@ def test_a_context_length_is_a_positive_number_or_unknown(said: object, length: 
     assert listed({"id": "m", "context_length": said})[0].context_length == length
 
 
+def test_the_length_may_be_spelled_as_vllm_does() -> None:
+    assert listed({"id": "m", "max_model_len": 32768})[0].context_length == 32768
+    assert listed({"id": "m", "max_model_len": 32768, "context_length": 8192})[0].context_length == 8192
+
+
 @pytest.mark.parametrize(
     ("type", "flag", "reasoning"),
     [

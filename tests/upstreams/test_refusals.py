@@ -14,6 +14,7 @@ from msgspec import Struct
 from moongate.core.errors import GatewayError, Kind
 from moongate.upstreams.kimi_code.refusals import REFUSALS as KIMI_CODE
 from moongate.upstreams.moonshot.refusals import REFUSALS as MOONSHOT
+from moongate.upstreams.openai.refusals import REFUSALS as OPENAI
 from moongate.upstreams.refusals import Row, explain
 from moongate.wire.http import HttpHead
 
@@ -45,7 +46,7 @@ def catalogue(upstream: str) -> list[Refusal]:
 
 ROWS = [
     pytest.param(table, row, id=f"{upstream} {row.status} {row.message[:50]}")
-    for upstream, table in (("moonshot", MOONSHOT), ("kimi_code", KIMI_CODE))
+    for upstream, table in (("moonshot", MOONSHOT), ("kimi_code", KIMI_CODE), ("openai", OPENAI))
     for row in catalogue(upstream)
 ]
 AS_TYPED = {Kind.REQUEST_REFUSED, Kind.CONTENT_REFUSED, Kind.CONTEXT_EXCEEDED, Kind.MODEL_NOT_SERVED}
@@ -193,7 +194,7 @@ shapes: st.SearchStrategy[object] = st.recursive(
 
 @given(st.integers(200, 599), shapes.map(json.dumps).map(str.encode) | st.binary(max_size=60), st.text(max_size=12))
 def test_any_refusal_is_explained(status: int, said: bytes, header: str) -> None:
-    for rows in (MOONSHOT, KIMI_CODE, ()):
+    for rows in (MOONSHOT, KIMI_CODE, OPENAI, ()):
         error = explain(rows, HttpHead(status, {"retry-after": header}), said + KEY.encode(), KEY)
         assert error.message
         assert KEY not in error.message

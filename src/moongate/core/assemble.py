@@ -52,6 +52,11 @@ class Assembler:
     def has_ended(self) -> bool:
         return self._ended
 
+    @property
+    def usage(self) -> Usage | None:
+        """What has been told of tokens so far."""
+        return self._usage
+
     def feed(self, deltas: Iterable[Delta]) -> Iterator[Event]:
         for delta in deltas:
             yield from self._step(delta)

@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Literal, TypeAlias
 
+from moongate.core.events import Usage
+
 Origin: TypeAlias = Literal["caller", "gateway", "upstream"]
 Retry: TypeAlias = Literal["never", "same", "elsewhere"]
 
@@ -44,10 +46,10 @@ class Kind(Enum):
     MODEL_NOT_IN_PLAN = ("model_not_in_plan", 403, "upstream", "elsewhere")
     QUOTA_EXHAUSTED = ("quota_exhausted", 429, "upstream", "elsewhere")
     BALANCE_EXHAUSTED = ("balance_exhausted", 429, "upstream", "elsewhere")
-    RATE_LIMITED = ("rate_limited", 429, "upstream", "elsewhere")
+    RATE_LIMITED = ("rate_limited", 429, "upstream", "same")
 
     # The upstream failed.
-    OVERLOADED = ("overloaded", 503, "upstream", "elsewhere")
+    OVERLOADED = ("overloaded", 503, "upstream", "same")
     FAILED = ("failed", 502, "upstream", "same")
     PROTOCOL = ("protocol", 502, "upstream", "same")
     TRUNCATED = ("truncated", 502, "upstream", "same")
@@ -67,8 +69,11 @@ class GatewayError(Exception):
     `message` is for the person who called and holds no secret. `status` and `type` are the upstream's own where they
     are handed back as they came; `param` names the field at fault, as `messages[0].content`; `retry_after` is in
     seconds; `allow` names the methods that would have been right; `upstream_status` is what the upstream answered, for
-    the log; `window` names the part of a plan's quota that is used up, as `Standing` names it.
+    the log; `window` names the part of a plan's quota that is used up, as `Standing` names it. `usage`: what the
+    upstream had told of tokens before its reply broke.
     """
+
+    usage: Usage | None = None
 
     def __init__(
         self,

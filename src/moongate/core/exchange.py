@@ -43,6 +43,7 @@ class Exchange(Struct):
     status: int = 0
     first_byte: float | None = None
     usage: Usage | None = None
+    usage_is_estimate: bool = False
     reason: FinishReason | None = None
     failure: GatewayError | None = None
     outcome: Outcome = "failed"

@@ -27,7 +27,8 @@ class Origin(Struct, frozen=True):
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """`include_usage`: the caller of a stream wants the token counts told at its end. `choices`: how many answers."""
+    """`include_usage`: the caller of a stream wants the token counts told at its end. `choices`: how many answers.
+    `session`: the caller's own name for the conversation this belongs to, if it gave one."""
 
     id: str
     received: float
@@ -35,5 +36,6 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     stream: bool
     include_usage: bool
     choices: int = 1
+    session: str = ""
     params: Params
     origin: Origin

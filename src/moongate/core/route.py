@@ -4,12 +4,14 @@ from msgspec import Struct
 
 
 class Route(Struct, frozen=True):
-    """`thinking`: True where the name the caller used means "with thinking". `note`: what the caller should know."""
+    """`upstream` is its name, or a provider's. `thinking`: True where the name the caller used means "with thinking".
+    `note`: what the caller should know. `account`: the only one that is to serve, empty for any."""
 
     upstream: str
     model: str
     thinking: bool = False
     note: str = ""
+    account: str = ""
 
     def __str__(self) -> str:
         return f"{self.upstream}/{self.model}"

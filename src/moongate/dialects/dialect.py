@@ -1,7 +1,7 @@
 """A dialect is one way to spell requests and replies. It has up to two halves, named as in HTTP:
 the server half reads what clients send and answers them; the client half asks upstreams and reads their replies."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
 from moongate.core.errors import GatewayError
@@ -28,6 +28,9 @@ class Server(Protocol):
 
     def decode(self, body: bytes, head: RequestHead) -> ChatRequest:
         """Raises GatewayError (INVALID_REQUEST) naming the position or the field."""
+
+    def turns(self, ask: ChatRequest) -> Sequence[bytes]:
+        """What has been said so far, message by message, the oldest first: equal bytes for what was said alike."""
 
     def encoder(self, ask: ChatRequest) -> Encoder: ...
     def refuse(self, error: GatewayError) -> bytes:

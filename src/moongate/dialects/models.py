@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from moongate.core.route import ListedModel
 
-OWNER = "moonshot-ai"
+OWNERS = dict.fromkeys(("moonshot", "kimi-code", "simulator"), "moonshot-ai")
+"""Whose the models are, by upstream; a provider's are its own, and an operator's names are Moongate's."""
 
 
 def listing(models: Iterable[ListedModel]) -> dict[str, object]:
@@ -23,6 +24,6 @@ def entry(model: ListedModel) -> dict[str, object]:
         "id": model.id,
         "object": "model",
         "created": model.created,
-        "owned_by": OWNER if model.upstream != "moongate" else "moongate",
+        "owned_by": OWNERS.get(model.upstream, model.upstream),
         **{name: value for name, value in known.items() if value is not None},
     }

@@ -51,6 +51,13 @@ PARAMS_HEADER = {
     "name, or sent as they came.",
 }
 
+BUFFERED_HEADER = {
+    "name": "x-moongate-buffered",
+    "in": "header",
+    "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
+    "description": "Hold the answer back until it is complete, so that even a late break is tried again elsewhere.",
+}
+
 
 def document(chat_paths: Iterable[str], twins: Iterable[str]) -> dict[str, object]:
     """OpenAPI 3.1. `chat_paths` speak OpenAI chat; under each of `twins` the list of models is served."""
@@ -62,6 +69,8 @@ def document(chat_paths: Iterable[str], twins: Iterable[str]) -> dict[str, objec
     paths["/"] = {"get": _get("That it runs", {"type": "object", "properties": {"status": {"const": "running"}}})}
     paths["/health"] = {"get": _get("That it is alive", {"type": "object"})}
     paths["/health/ready"] = {"get": _ready()}
+    paths["/admin/accounts"] = {"get": _operators("How each account fares")}
+    paths["/admin/accounts/{name}/reset"] = {"post": _reset()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -90,7 +99,7 @@ def _chat() -> dict[str, object]:
         "summary": "A chat completion, whole or streamed",
         "description": "OpenAI's chat completions. Fields not listed here reach the upstream as they came.",
         "security": [{}, {"bearer": []}, {"x-api-key": []}],
-        "parameters": [PARAMS_HEADER],
+        "parameters": [PARAMS_HEADER, BUFFERED_HEADER],
         "requestBody": {
             "required": True,
             "content": {
@@ -144,6 +153,27 @@ def _one_model() -> dict[str, object]:
         **operation,
         "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
         "responses": {**(responses if isinstance(responses, dict) else {}), **_refusals([Kind.UNKNOWN_MODEL])},
+    }
+
+
+def _operators(summary: str) -> dict[str, object]:
+    answer = {"type": "object", "properties": {"accounts": {"type": "array", "items": {"type": "object"}}}}
+    content = {"application/json": {"schema": answer}}
+    return {
+        "summary": summary,
+        "description": "For the operator: takes API_MASTER_KEY, or the word in `running.json` of MOONGATE_HOME.",
+        "security": [{"bearer": []}, {"x-api-key": []}],
+        "responses": {"200": {"description": summary, "content": content}, **_refusals([Kind.UNAUTHENTICATED])},
+    }
+
+
+def _reset() -> dict[str, object]:
+    operation = _operators("Forget what is held against an account")
+    responses = operation["responses"]
+    return {
+        **operation,
+        "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "responses": {**(responses if isinstance(responses, dict) else {}), **_refusals([Kind.UNKNOWN_PATH])},
     }
 
 

@@ -1,6 +1,6 @@
 """Everything that is not a model's reply: lists, health, documentation. Small, and off the fast path."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,7 +45,8 @@ UNPREFIXED = frozenset({"/chat/completions", "/models"})
 
 
 class Pages:
-    """`dialect` tells errors; `public_models`: the list needs no key."""
+    """`dialect` tells errors; `public_models`: the list needs no key; `is_ready` whether an account can serve; `more`
+    are pages of others."""
 
     def __init__(
         self,
@@ -57,6 +58,8 @@ class Pages:
         dialect: Dialect,
         *,
         public_models: bool,
+        is_ready: Callable[[], Awaitable[bool]],
+        more: Sequence[Route] = (),
     ) -> None:
         self._discovery = discovery
         self._keys = keys
@@ -65,6 +68,8 @@ class Pages:
         self._twins = twins
         self._dialect = dialect
         self._public_models = public_models
+        self._is_ready = is_ready
+        self._more = more
 
     def app(self) -> Starlette:
         lists = [
@@ -84,6 +89,7 @@ class Pages:
                 Route("/docs", self._docs),
                 Mount("/docs/assets", StaticFiles(directory=_assets())),
                 *lists,
+                *self._more,
             ],
             exception_handlers={HTTPException: self._refused, GatewayError: self._refused},
         )
@@ -98,7 +104,7 @@ class Pages:
         )
 
     async def _ready(self, _: Request) -> Response:
-        ready = await self._discovery.can_serve()
+        ready = await self._is_ready()
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 
     async def _openapi_json(self, _: Request) -> Response:

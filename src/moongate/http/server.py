@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.exchange import Exchange, Observer, close
+from moongate.core.hosts import Network
 from moongate.core.redact import redact
 from moongate.dialects.dialect import Server as Dialect
-from moongate.http.address import Network, client_address, is_plain
+from moongate.http.address import client_address, is_plain
 from moongate.http.endpoint import refuse
 from moongate.http.reply import EXPOSED
 from moongate.http.request_id import request_id

@@ -49,11 +49,11 @@ class Keyring:
 
         Raises GatewayError (UNAUTHENTICATED). Header names are in lower case.
         """
-        presented = _presented(headers)
-        found = next(filter(None, map(self._known_as, presented)), None)
-        found = found or next(filter(None, map(self._with_own, presented)), None)
+        sent = presented(headers)
+        found = next(filter(None, map(self._known_as, sent)), None)
+        found = found or next(filter(None, map(self._with_own, sent)), None)
         if found is None and (self._policy.required or (required and self._callers)):
-            raise self._refused(presented)
+            raise self._refused(sent)
         return found or ANONYMOUS
 
     def _known(self) -> Iterable[tuple[bytes, Caller]]:
@@ -75,8 +75,8 @@ class Keyring:
         sealed = tuple(map(Sealed, tokens))
         return Caller("own credential", f"own {sealed[0]}", sealed)
 
-    def _refused(self, presented: tuple[str, ...]) -> GatewayError:
-        if not presented:
+    def _refused(self, sent: tuple[str, ...]) -> GatewayError:
+        if not sent:
             message = "no API key was sent: use the header Authorization: Bearer <key>, or x-api-key: <key>"
         elif self._policy.tokens_accepted:
             message = "this is neither an API key known here nor an upstream credential (sk-kimi-…, sk-…)"
@@ -85,7 +85,7 @@ class Keyring:
         return GatewayError(Kind.UNAUTHENTICATED, message)
 
 
-def _presented(headers: Mapping[str, str]) -> tuple[str, ...]:
+def presented(headers: Mapping[str, str]) -> tuple[str, ...]:
     """What was sent in either of the two places: some clients fill one with a placeholder and the other with a key."""
     sent = (_bare(headers.get("authorization", "")), headers.get("x-api-key", "").strip())
     return tuple(value for value in sent if value)

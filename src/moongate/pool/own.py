@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from moongate.core.identity import Caller
 from moongate.pool.account import Account
+from moongate.pool.credentials import FixedKey
 from moongate.upstreams.upstream import Upstream
 
 SHAPES = (
@@ -30,7 +31,7 @@ class OwnAccounts:
     def accounts(self, caller: Caller) -> tuple[Account, ...]:
         found = ((token, self._upstream(token.reveal())) for token in caller.tokens)
         return tuple(
-            Account(_name(place, caller), upstream, token, is_callers=True)
+            Account(_name(place, caller), upstream, FixedKey(token), is_callers=True)
             for place, (token, upstream) in enumerate(found, 1)
             if upstream is not None
         )

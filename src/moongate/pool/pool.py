@@ -1,10 +1,14 @@
-"""Lends accounts. A lease is a scope: the account is ours until the block ends, however it ends.
+"""Lends accounts. A lease is a scope, and is judged by how its block ended: well, by a GatewayError that says something
+about the account, or in another way, such as a caller hanging up, which says nothing. Nobody reports anything.
 
-Accounts that can serve a route take turns, the least busy first.
+Which account it is, `select` decides; what follows from a failure, `health`. Here is who holds what, and who waits.
 """
 
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Set
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -12,48 +16,276 @@ from msgspec import Struct
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.route import Route
+from moongate.core.standing import Standing
 from moongate.pool.account import Account
+from moongate.pool.affinity import STRANGER, Affinity, Session
+from moongate.pool.pace import Entry
+from moongate.pool.queue import FairQueue
+from moongate.pool.report import AccountReport
+from moongate.pool.reporting import report
+from moongate.pool.roster import Roster, is_out, rests
+from moongate.pool.select import Pick, Wait, Want, pick
+from moongate.pool.state import AccountState
+
+LONGEST_QUEUE = 1000
+"""Requests that may wait at a time: each holds its body in memory."""
+
+
+MOST_GUESTS = 1000
+"""Accounts that callers brought and whose turns are remembered; the ones not used for longest go first."""
 
 
 class PoolStatistics(Struct, frozen=True):
     accounts: int
     leased: int
+    waiting: int
+
+
+class Asking(Struct, frozen=True, kw_only=True):
+    """A request that wants an account. `own`: the accounts its caller brought, instead of ours. `lane`: whom to be fair
+    to. `avoid` as in `Want`. `wait_until`: the moment up to which it would wait. `tokens`: an estimate of its use."""
+
+    routes: Sequence[Route]
+    own: tuple[Account, ...] = ()
+    avoid: Mapping[tuple[str, Route], float] = {}
+    lane: str = ""
+    session: Session = STRANGER
+    tokens: int = 0
+    wait_until: float = -math.inf
+
+
+class Lease:
+    """An account for a while. `spent` is to be set to the tokens used, once they are known."""
+
+    def __init__(self, pool: "Pool", picked: Pick, began: float, requests: Entry | None, tokens: Entry | None) -> None:
+        self.account = picked.state.account
+        self.route = picked.route
+        self.spent: int | None = None
+        self.state, self.tries, self.began = picked.state, picked.tries, began
+        self.requests, self.tokens = requests, tokens
+        self._pool = pool
+
+    def spoke(self) -> None:
+        """The account has begun to answer: if it was on trial, others need not wait for the end of this reply."""
+        if self.tries:
+            self._pool.end_trial(self)
+
+
+class Waiting(Struct, eq=False):
+    asking: Asking
+    lease: asyncio.Future[Lease]
 
 
 class Pool:
-    def __init__(self, accounts: Iterable[Account]) -> None:
-        self.accounts = tuple(accounts)
-        self._leased: Counter[str] = Counter()
-        self._last_used: dict[str, int] = {}
+    """Moments are those of the running loop's clock; `wall` is seconds since 1970."""
+
+    def __init__(self, accounts: Iterable[Account] = (), wall: Callable[[], float] = time.time) -> None:
+        self._roster = Roster()
+        self._roster.adopt(accounts)
+        self._guests: OrderedDict[str, AccountState] = OrderedDict()
+        self._affinity = Affinity()
+        self._queue: FairQueue[Waiting] = FairQueue()
         self._turns = count(1)
+        self._timer: asyncio.TimerHandle | None = None
+        self._wall = wall
+        self.troubled = asyncio.Event()
+        """Set when an account comes to rest; who looks after them clears it."""
+
+    @property
+    def states(self) -> tuple[AccountState, ...]:
+        return self._roster.states
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        return tuple(state.account for state in self._roster.states)
+
+    def __len__(self) -> int:
+        return len(self._roster)
 
     def statistics(self) -> PoolStatistics:
-        return PoolStatistics(len(self.accounts), self._leased.total())
+        leased = sum(state.leased for state in (*self._roster.states, *self._guests.values()))
+        return PoolStatistics(len(self._roster), leased, len(self._queue))
+
+    def reports(self) -> tuple[AccountReport, ...]:
+        now, wall = _now(), self._wall()
+        return tuple(report(state, now, wall) for state in self._roster.states)
+
+    def can_serve(self) -> bool:
+        """Whether any account is not at rest as a whole."""
+        now = _now()
+        return any(not is_out(state, now) for state in self._roster.states)
+
+    def adopt(self, accounts: Iterable[Account]) -> None:
+        """Serve by these from now on."""
+        self._roster.adopt(accounts)
+        self._serve_waiting()
+
+    def reset(self, name: str) -> bool:
+        """Forget all that is held against an account. False if there is none of this name."""
+        found = self._roster.reset(name)
+        self._serve_waiting()
+        return found
+
+    def learn(self, state: AccountState, standing: Standing) -> None:
+        self._roster.learn(state, standing, _now(), self._wall())
+        self._serve_waiting()
+
+    def revive(self, state: AccountState, kinds: frozenset[Kind]) -> None:
+        self._roster.revive(state, kinds, _now())
+        self._serve_waiting()
+
+    def judge(self, state: AccountState, model: str, error: GatewayError, began: float) -> None:
+        if self._roster.judge(state, model, error, began, _now()):
+            self.troubled.set()
 
     @asynccontextmanager
-    async def lease(self, route: Route, own: tuple[Account, ...], avoid: Set[str]) -> AsyncIterator[Account]:
-        """One of `own`, or of the configured accounts where that is empty, that serves `route` and is not in `avoid`.
+    async def lease(self, asking: Asking) -> AsyncIterator[Lease]:
+        """An account that serves one of the routes, waited for until `asking.wait_until`.
 
-        Raises GatewayError (NO_ACCOUNT).
+        Raises GatewayError (NO_ACCOUNT) with the soonest moment at which another try may succeed.
         """
-        account = self._pick([a for a in own or self.accounts if a.serves(route) and a.name not in avoid])
-        self._leased[account.name] += 1
-        self._last_used[account.name] = next(self._turns)
+        lease = await self._admitted(asking)
         try:
-            yield account
+            yield lease
+            lease.state.served += 1
+            self._roster.praise(lease.state, lease.route.model, lease.began)
+        except GatewayError as error:
+            lease.state.failed += 1
+            self.judge(lease.state, lease.route.model, error, lease.began)
+            raise
         finally:
-            self._leased[account.name] -= 1
-            if account.is_callers:
-                self._forget(account)
+            self._take_back(lease)
 
-    def _pick(self, able: list[Account]) -> Account:
-        free = [a for a in able if a.max_concurrency is None or self._leased[a.name] < a.max_concurrency]
-        if not free:
-            message = "every account for this model is at its limit" if able else "no account can serve this model now"
-            raise GatewayError(Kind.NO_ACCOUNT, message, retry_after=1 if able else None)
-        return min(free, key=lambda a: (self._leased[a.name], self._last_used.get(a.name, 0)))
+    def end_trial(self, lease: Lease) -> None:
+        """What it was on trial for is over."""
+        self._roster.praise(lease.state, lease.route.model, lease.began)
+        lease.state.on_trial.difference_update(lease.tries)
+        lease.tries = ()
+        self._serve_waiting()
 
-    def _forget(self, account: Account) -> None:
-        if not self._leased[account.name]:
-            del self._leased[account.name]
-            self._last_used.pop(account.name, None)
+    async def _admitted(self, asking: Asking) -> Lease:
+        found = Wait(-math.inf, "others wait already") if self._is_queued(asking) else self._pick(asking)
+        match found:
+            case Pick():
+                return self._lend(found, asking)
+            case GatewayError():
+                raise found
+            case Wait(until, reason):
+                if asking.wait_until <= _now() or asking.wait_until < until < math.inf:
+                    raise _too_long(reason, until)
+                return await self._wait(asking, reason)
+
+    def _is_queued(self, asking: Asking) -> bool:
+        """Whether somebody waits for the same already: who comes later may not be served first."""
+        return bool(len(self._queue)) and any(other.asking.routes == asking.routes for _, other in self._queue)
+
+    async def _wait(self, asking: Asking, reason: str) -> Lease:
+        if len(self._queue) >= LONGEST_QUEUE:
+            raise GatewayError(Kind.NO_ACCOUNT, f"{LONGEST_QUEUE} requests wait already", retry_after=1)
+        waiting = Waiting(asking, asyncio.get_running_loop().create_future())
+        lease = None
+        self._queue.put(asking.lane, waiting)
+        self._serve_waiting()
+        try:
+            async with asyncio.timeout_at(asking.wait_until):
+                lease = await waiting.lease
+        except TimeoutError:
+            raise self._still_nobody(asking, reason) from None
+        else:
+            return lease
+        finally:
+            self._queue.remove(asking.lane, waiting)
+            if lease is None:
+                self._abandon(waiting.lease)
+
+    def _abandon(self, coming: asyncio.Future[Lease]) -> None:
+        """An account may come in the very moment in which nobody waits for it any more."""
+        if coming.done() and not coming.cancelled() and coming.exception() is None:
+            self._take_back(coming.result())
+
+    def _still_nobody(self, asking: Asking, reason: str) -> GatewayError:
+        match self._pick(asking):
+            case GatewayError() as error:
+                return error
+            case Wait(until, reason):
+                return _too_long(reason, until)
+            case Pick():  # somebody else's turn
+                return _too_long(reason, math.inf)
+
+    def _serve_waiting(self) -> None:
+        """Whoever can be served now, is: in fair order, and nobody waits behind one who cannot be."""
+        if not len(self._queue):
+            return
+        soonest, in_vain = math.inf, set()
+        for lane, waiting in self._queue:
+            asking = waiting.asking
+            like = None if asking.avoid else (tuple(asking.routes), asking.own)
+            if waiting.lease.done() or (like and like in in_vain):
+                continue
+            match self._pick(asking):
+                case Pick() as picked:
+                    self._queue.served(lane, waiting)
+                    waiting.lease.set_result(self._lend(picked, asking))
+                case Wait(until, _):
+                    soonest = min(soonest, until)
+                    in_vain.add(like)
+                case GatewayError() as error:
+                    self._queue.remove(lane, waiting)
+                    waiting.lease.set_exception(error)
+        self._call_at(soonest)
+
+    def _call_at(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if moment == math.inf else asyncio.get_running_loop().call_at(moment, self._serve_waiting)
+
+    def _pick(self, asking: Asking) -> Pick | Wait | GatewayError:
+        states = tuple(map(self._guest, asking.own)) if asking.own else self._roster.states
+        homes = self._affinity.homes(asking.session)
+        want = Want(routes=asking.routes, avoid=asking.avoid, homes=homes, tokens=asking.tokens)
+        return pick(states, want, _now())
+
+    def _guest(self, account: Account) -> AccountState:
+        return self._guests.get(account.name) or AccountState.of(account)
+
+    def _lend(self, picked: Pick, asking: Asking) -> Lease:
+        state, now = picked.state, _now()
+        if state.account.is_callers:
+            self._invite(state)
+        state.leased += 1
+        state.turn = next(self._turns)
+        state.on_trial.update(picked.tries)
+        requests = state.requests.take(1, now) if state.requests else None
+        tokens = state.tokens.take(asking.tokens, now) if state.tokens else None
+        if asking.session.kept and not asking.own and len(self._roster) > 1:
+            self._keep(asking.session, picked, now)
+        return Lease(self, picked, now, requests, tokens)
+
+    def _invite(self, state: AccountState) -> None:
+        self._guests[state.account.name] = state
+        self._guests.move_to_end(state.account.name)
+        if len(self._guests) > MOST_GUESTS:
+            self._guests.popitem(last=False)
+
+    def _keep(self, session: Session, picked: Pick, now: float) -> None:
+        homes = self._affinity.homes(session)
+        home = self._roster.get(homes[0]) if homes else None
+        moved = home is None or rests(home, picked.route.model, now)
+        self._affinity.keep(session, homes, picked.state.account.name, moved=moved)
+
+    def _take_back(self, lease: Lease) -> None:
+        state = lease.state
+        state.leased -= 1
+        state.on_trial.difference_update(lease.tries)
+        if lease.tokens is not None and state.tokens is not None and lease.spent is not None:
+            state.tokens.settle(lease.tokens, lease.spent, _now())
+        self._serve_waiting()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _too_long(reason: str, until: float) -> GatewayError:
+    seconds = 1.0 if until in (math.inf, -math.inf) else max(1.0, until - _now())
+    return GatewayError(Kind.NO_ACCOUNT, f"no account can serve this model now: {reason}", retry_after=seconds)

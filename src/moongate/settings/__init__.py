@@ -1,9 +1,11 @@
 """What the operator chose: one frozen tree, read from command line, environment, `.env` and `moongate.toml`.
 
-`table` says what can be set, `kinds` how each kind of value is read, `sources` where it stands,
-`accounts` what becomes of credentials, `tree` what comes out, and `load` puts them together.
+`table` says what can be set, `kinds` and `values` how each kind of value is read, `sources` and `entries` where it
+stands, `accounts`, `credentials` and `routes` what becomes of it, `tree` what comes out, and `load` puts them together.
+`changes` says which of them a running gateway cannot take over.
 """
 
+from moongate.settings.changes import needs_restart
 from moongate.settings.errors import SettingsError
 from moongate.settings.load import load
 from moongate.settings.table import ACCOUNT, MODEL, SECTIONS, TABLE, Section, Setting
@@ -25,4 +27,5 @@ __all__ = [
     "Settings",
     "SettingsError",
     "load",
+    "needs_restart",
 ]

@@ -1,55 +1,33 @@
-"""The accounts that the environment's keys and the file's tables describe, with their credentials; and model routes."""
+"""The accounts there are: of the environment's keys, of the file's tables, and of the logins kept in the home."""
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeAlias
 
 from moongate.core.sealed import Sealed
-from moongate.settings import kinds, table
-from moongate.settings.errors import shown, unknown
+from moongate.settings import kinds, table, values
+from moongate.settings.credentials import credential
+from moongate.settings.entries import Entry, entries
 from moongate.settings.kinds import UpstreamName
-from moongate.settings.sources import Found, Source, Sources, contents, says_nothing
+from moongate.settings.sources import Source, Sources
 from moongate.settings.table import Setting
-from moongate.settings.tree import AccountSetting, RouteSetting
+from moongate.settings.tree import AccountSetting
 
-T = TypeVar("T")
+Bases: TypeAlias = Mapping[UpstreamName, str | None]
+"""Where accounts are spoken to that do not say so themselves."""
 
 KEYS: Final[tuple[tuple[UpstreamName, Setting[tuple[Sealed, ...]]], ...]] = (
     ("moonshot", table.KIMI_API_KEY),
     ("kimi-code", table.KIMI_CODE_API_KEY),
 )
-TABLES: Final = Setting("", kinds.TABLES, None, "")
-RESOLVED: Final = Setting("", kinds.CREDENTIAL, None, "")
-VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-NO_SECRET: Final = Sealed("sk-example-simulator")
-"""The simulator takes any key of the platform's shape."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One table of `[[accounts]]` or `[[models]]`, called by its name in errors, or by its position if it has none."""
-
-    label: str
-    values: Mapping[str, object]
-    where: str
-
-    def find(self, setting: Setting[object]) -> Found:
-        value = self.values.get(setting.name)
-        label = f"{self.label}.{setting.name}"
-        return Found(label, None if says_nothing(value) else value, self.where, setting.kind.secret)
-
-    def read(self, setting: Setting[T]) -> T:
-        """Raises SettingsError."""
-        return self.find(setting).read_as(setting)
-
-
-def accounts(sources: Sources, file: Source, directory: Path) -> tuple[AccountSetting, ...]:
-    """The environment's first, then the file's. Raises SettingsError."""
-    bases: dict[UpstreamName, str | None] = {
+def accounts(sources: Sources, file: Source, directory: Path, home: Path) -> tuple[AccountSetting, ...]:
+    """The environment's first, then the file's, then logins that none of these uses. Raises SettingsError."""
+    bases: Bases = {
         "moonshot": sources.read(table.KIMI_BASE_URL),
         "kimi-code": sources.read(table.KIMI_API_BASE_URL),
+        "openai": None,
         "simulator": None,
     }
     every = {
@@ -59,95 +37,70 @@ def accounts(sources: Sources, file: Source, directory: Path) -> tuple[AccountSe
         for upstream, keys in KEYS
         for number, key in enumerate(sources.read(keys), start=1)
     }
-    for entry in _entries(file, "accounts", table.ACCOUNT):
+    for entry in entries(file, "accounts", table.ACCOUNT):
         account = _account(entry, bases, sources, directory)
         if account.name in every:
             raise entry.find(table.ACCOUNT_NAME).refuse("is the name of another account")
         every[account.name] = account
+    used = {account.login for account in every.values()}
+    for name in _logins(logins_in(home)):
+        if name not in used and name not in every:
+            every[name] = AccountSetting(
+                name=name, upstream="kimi-code", credential=None, login=name, base_url=bases["kimi-code"]
+            )
     return tuple(every.values())
 
 
-def models(file: Source) -> tuple[RouteSetting, ...]:
-    """Raises SettingsError."""
-    every: dict[str, RouteSetting] = {}
-    for entry in _entries(file, "models", table.MODEL):
-        model = RouteSetting(name=entry.read(table.MODEL_NAME), routes=entry.read(table.MODEL_ROUTES))
-        if model.name in every:
-            raise entry.find(table.MODEL_NAME).refuse("is the name of another model")
-        every[model.name] = model
-    return tuple(every.values())
+def logins_in(home: Path) -> Path:
+    """The folder where logins are kept, each in a file `NAME.json`."""
+    return home / "credentials"
 
 
-def _entries(file: Source, name: str, rows: tuple[Setting[object], ...]) -> Iterator[Entry]:
-    known = [row.name for row in rows]
-    headed = Found(name, file.values.get(name, []), file.where).read_as(TABLES)
-    for position, values in enumerate(headed, start=1):
-        called = values.get("name")
-        label = f"{name}[{f'#{position}' if says_nothing(called) else shown(called, secret=False)}]"
-        for key in values:
-            if key not in known:
-                raise unknown(f"{label}.{key}", key, file.where, known)
-        yield Entry(label, values, file.where)
-
-
-def _account(
-    entry: Entry, bases: Mapping[UpstreamName, str | None], sources: Sources, directory: Path
-) -> AccountSetting:
+def _account(entry: Entry, bases: Bases, sources: Sources, directory: Path) -> AccountSetting:
     name, upstream = entry.read(table.ACCOUNT_NAME), entry.read(table.ACCOUNT_UPSTREAM)
+    sent = credential(entry, name, upstream, sources, directory)
     served = entry.read(table.ACCOUNT_MODELS)
     return AccountSetting(
         name=name,
         upstream=upstream,
-        credential=_credential(entry, upstream, sources, directory),
-        base_url=_base_url(entry, upstream) or bases[upstream],
+        credential=sent.key,
+        login=sent.login,
+        credential_file=sent.file,
+        base_url=_base_url(entry, upstream, bases),
+        provider=_provider(entry, name, upstream),
         max_concurrency=entry.read(table.ACCOUNT_MAX_CONCURRENCY),
+        rpm=entry.read(table.ACCOUNT_RPM),
+        tpm=entry.read(table.ACCOUNT_TPM),
         models=served or (),
     )
 
 
-def _base_url(entry: Entry, upstream: UpstreamName) -> str | None:
-    address = entry.read(table.ACCOUNT_BASE_URL)
-    return kinds.base_url_of_kimi_code(address) if address and upstream == "kimi-code" else address
+def _base_url(entry: Entry, upstream: UpstreamName, bases: Bases) -> str | None:
+    found = entry.find(table.ACCOUNT_BASE_URL)
+    address = found.read_as(table.ACCOUNT_BASE_URL)
+    if address is None and upstream == "openai":
+        raise found.refuse(f"is missing and must be {table.ACCOUNT_BASE_URL.kind.allowed}")
+    if address and upstream == "kimi-code":
+        return values.base_url_of_kimi_code(address)
+    return address or bases[upstream]
 
 
-def _credential(entry: Entry, upstream: UpstreamName, sources: Sources, directory: Path) -> Sealed:
-    found = entry.find(table.ACCOUNT_CREDENTIAL)
-    reference = found.read_as(table.ACCOUNT_CREDENTIAL)
-    if reference is None:
-        if upstream == "simulator":
-            return NO_SECRET
-        raise found.refuse(f"is missing and must be {table.ACCOUNT_CREDENTIAL.kind.allowed}")
-    scheme, _, rest = reference.reveal().partition(":")
-    match scheme:
-        case "env":
-            held = _variable(found, rest.strip(), sources)
-        case "file":
-            held = _file(found, rest.strip(), directory)
-        case _:
-            held = found
-    return held.read_as(RESOLVED)
+def _provider(entry: Entry, account: str, upstream: UpstreamName) -> str | None:
+    found = entry.find(table.ACCOUNT_PROVIDER)
+    provider = found.read_as(table.ACCOUNT_PROVIDER)
+    if upstream != "openai":
+        if provider is not None:
+            raise found.refuse("is only for accounts of upstream openai")
+        return None
+    others = set(kinds.UPSTREAM_NAMES) - {upstream}
+    if provider in others:
+        raise found.refuse("is the name of another upstream")
+    if provider is None and account in others:
+        raise found.refuse("is missing, and cannot be the account's name, which is that of another upstream")
+    return provider or account
 
 
-def _variable(found: Found, name: str, sources: Sources) -> Found:
-    # A key written after "env:" by mistake is still a secret: variables are in capitals, keys are not.
-    refusable = replace(found, secret=not name.isupper())
-    if not VARIABLE.fullmatch(name):
-        raise refusable.refuse("env: must be followed by the name of a variable")
-    value = sources.variable(name)
-    if value is None:
-        raise refusable.refuse("this variable is not set")
-    return replace(found, value=value, where=f"variable {name}")
-
-
-def _file(found: Found, name: str, directory: Path) -> Found:
-    refusable = replace(found, secret=False)
-    try:
-        path = directory / kinds.path(name)
-    except ValueError:
-        raise refusable.refuse("file: must be followed by a path") from None
-    value = contents(path, found.label, refusable.line)
-    if value is None:
-        raise refusable.refuse("there is no such file")
-    if says_nothing(value):
-        raise refusable.refuse("this file is empty")
-    return replace(found, value=value, where=f"file {path}")
+def _logins(folder: Path) -> Iterable[str]:
+    """Those in `folder`; what lies there under a name that no account may have is let be."""
+    stems = sorted(path.stem for path in folder.glob("[!.]*.json"))
+    return (stem for stem in stems if values.ACCOUNT_NAMED.fullmatch(stem))

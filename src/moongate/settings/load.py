@@ -8,8 +8,9 @@ from typing import Final
 
 from moongate import __version__
 from moongate.settings import table
-from moongate.settings.accounts import accounts, models
-from moongate.settings.sources import Source, Sources, command_line, dotenv, toml
+from moongate.settings.accounts import accounts, logins_in
+from moongate.settings.routes import models
+from moongate.settings.sources import DOTENV, Source, Sources, command_line, dotenv, toml
 from moongate.settings.tree import AccountSetting, Callers, Deadlines, Listen, Log, Settings
 
 UNSUPPORTED: Final = (
@@ -34,21 +35,34 @@ def load(
     outside = (command_line(overrides), Source("environment", environ), dotenv(directory))
     file = toml(Sources(outside).find(table.MOONGATE_CONFIG), directory)
     sources = Sources((*outside, file))
-    all_accounts = accounts(sources, file, directory)
+    home = directory / sources.read(table.MOONGATE_HOME)
+    all_accounts = accounts(sources, file, directory, home)
     return Settings(
         accounts=all_accounts,
         platform_url=sources.read(table.KIMI_BASE_URL),
         code_url=sources.read(table.KIMI_API_BASE_URL),
-        models=models(file),
+        code_oauth_host=sources.read(table.KIMI_CODE_OAUTH_HOST),
+        models=models(file, all_accounts),
         callers=_callers(sources, all_accounts),
         listen=_listen(sources),
         deadlines=_deadlines(sources),
+        buffered=sources.read(table.MOONGATE_BUFFERED),
         log=_log(sources),
-        home=directory / sources.read(table.MOONGATE_HOME),
+        home=home,
+        secret=sources.read(table.MOONGATE_SECRET),
         unsupported=tuple(name for name in UNSUPPORTED if sources.variable(name)),
         user_agent=sources.read(table.USER_AGENT) or f"moongate/{__version__}",
         reload=sources.read(table.NODE_ENV) == "development",
+        sources=_read_from(sources, directory, home, all_accounts),
     )
+
+
+def _read_from(
+    sources: Sources, directory: Path, home: Path, all_accounts: tuple[AccountSetting, ...]
+) -> tuple[Path, ...]:
+    files = (account.credential_file for account in all_accounts)
+    config = directory / sources.read(table.MOONGATE_CONFIG)
+    return (directory / DOTENV, config, logins_in(home), *dict.fromkeys(path for path in files if path))
 
 
 def _callers(sources: Sources, all_accounts: tuple[AccountSetting, ...]) -> Callers:
@@ -82,6 +96,7 @@ def _deadlines(sources: Sources) -> Deadlines:
         stall=sources.read(table.MOONGATE_STALL_TIMEOUT),
         total=sources.read(table.MOONGATE_TOTAL_TIMEOUT),
         heartbeat=sources.read(table.MOONGATE_HEARTBEAT),
+        queue=sources.read(table.MOONGATE_QUEUE_TIMEOUT) or 0.0,
         retries=sources.read(table.MAX_RETRIES),
     )
 

@@ -6,7 +6,7 @@ Each is read once. An empty text says nothing, wherever it stands.
 import io
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +36,10 @@ class Found:
     def refuse(self, reason: str) -> SettingsError:
         return SettingsError(self.label, f"{self.line}: {reason}")
 
+    def about(self, piece: object) -> "Found":
+        """One piece of what was read, which the error then shows instead of the whole."""
+        return replace(self, value=piece)
+
     @property
     def line(self) -> str:
         if self.value is None:
@@ -50,7 +54,7 @@ class Found:
         except ValueError as error:
             wrong = error.piece if isinstance(error, PieceError) else value
             missing = "is missing and " if wrong is None else ""
-            refusable = Found(self.label, wrong, self.where, setting.kind.secret)
+            refusable = replace(self.about(wrong), secret=setting.kind.secret)
             raise refusable.refuse(f"{missing}must be {setting.kind.allowed}") from None
 
 

@@ -51,6 +51,12 @@ KIMI_API_BASE_URL = Setting(
     "https://api.kimi.com/coding",
     "Where accounts of upstream kimi-code are spoken to, with or without /v1 at the end.",
 )
+KIMI_CODE_OAUTH_HOST = Setting(
+    "KIMI_CODE_OAUTH_HOST",
+    kinds.BASE_URL,
+    "https://auth.kimi.com",
+    "Where logins at Kimi Code are made and renewed.",
+)
 USER_AGENT = Setting(
     "USER_AGENT",
     optional(kinds.HEADER),
@@ -112,7 +118,20 @@ MOONGATE_HEARTBEAT = Setting(
     "15",
     "The silence after which a stream gets a comment that keeps it open.",
 )
+MOONGATE_QUEUE_TIMEOUT = Setting(
+    "MOONGATE_QUEUE_TIMEOUT",
+    kinds.SECONDS_OR_OFF,
+    "30",
+    "How long a request waits for an account when all are busy or resting; 0 or off is not at all.",
+)
 MAX_RETRIES = Setting("MAX_RETRIES", kinds.RETRIES, "3", "Further attempts before the first byte.")
+MOONGATE_BUFFERED = Setting(
+    "MOONGATE_BUFFERED",
+    kinds.YES_NO,
+    "false",
+    "Whether answers are held back until they are complete, so that even a late break is retried whole; "
+    "x-moongate-buffered: true does it for one request.",
+)
 
 LOG_LEVEL = Setting("LOG_LEVEL", kinds.LEVEL, "INFO", "The least important messages that are logged.")
 MOONGATE_LOG_FORMAT = Setting(
@@ -130,6 +149,12 @@ MOONGATE_CONFIG = Setting(
     "The settings file; it must exist if it is named here, and cannot name itself.",
 )
 MOONGATE_HOME = Setting("MOONGATE_HOME", kinds.PATH, "./.moongate", "The folder where state lives.")
+MOONGATE_SECRET = Setting(
+    "MOONGATE_SECRET",
+    optional(kinds.SECRET_TEXT),
+    None,
+    "A passphrase that seals the logins kept in MOONGATE_HOME; without the same one they cannot be read again.",
+)
 NODE_ENV = Setting(
     "NODE_ENV",
     kinds.ANY_TEXT,
@@ -138,18 +163,29 @@ NODE_ENV = Setting(
 )
 
 SECTIONS: Final = (
-    Section("Accounts", (KIMI_API_KEY, KIMI_BASE_URL, KIMI_CODE_API_KEY, KIMI_API_BASE_URL, USER_AGENT)),
+    Section(
+        "Accounts",
+        (KIMI_API_KEY, KIMI_BASE_URL, KIMI_CODE_API_KEY, KIMI_API_BASE_URL, KIMI_CODE_OAUTH_HOST, USER_AGENT),
+    ),
     Section(
         "Callers",
         (API_MASTER_KEY, DEFAULT_AUTHKEYS, REQUIRE_API_KEY, VALID_API_KEYS, CALLER_TOKENS, MOONGATE_PUBLIC_MODELS),
     ),
     Section("Listening", (API_HOST, API_PORT, MOONGATE_MAX_BODY, ALLOWED_ORIGINS, TRUSTED_PROXIES)),
     Section(
-        "Times",
-        (REQUEST_TIMEOUT, MOONGATE_STALL_TIMEOUT, MOONGATE_TOTAL_TIMEOUT, MOONGATE_HEARTBEAT, MAX_RETRIES),
+        "Times and retries",
+        (
+            REQUEST_TIMEOUT,
+            MOONGATE_STALL_TIMEOUT,
+            MOONGATE_TOTAL_TIMEOUT,
+            MOONGATE_HEARTBEAT,
+            MOONGATE_QUEUE_TIMEOUT,
+            MAX_RETRIES,
+            MOONGATE_BUFFERED,
+        ),
     ),
     Section("Logging", (LOG_LEVEL, MOONGATE_LOG_FORMAT, DEBUG)),
-    Section("Places and development", (MOONGATE_CONFIG, MOONGATE_HOME, NODE_ENV)),
+    Section("Places and development", (MOONGATE_CONFIG, MOONGATE_HOME, MOONGATE_SECRET, NODE_ENV)),
 )
 TABLE: Final = tuple(setting for section in SECTIONS for setting in section.settings)
 
@@ -163,18 +199,31 @@ ACCOUNT_CREDENTIAL = Setting(
     "credential",
     optional(kinds.REFERENCE),
     None,
-    "The key, or the environment variable or file that holds it.",
-    unset="required, except for simulator",
+    "The key, or the environment variable or file that holds it, or the login of Kimi Code that gets it.",
+    unset="required, except for openai and simulator",
 )
 ACCOUNT_BASE_URL = Setting(
     "base_url",
     optional(kinds.BASE_URL),
     None,
     "Where this account is spoken to.",
-    unset="KIMI_BASE_URL or KIMI_API_BASE_URL, by upstream",
+    unset="KIMI_BASE_URL or KIMI_API_BASE_URL, by upstream; required for openai",
+)
+ACCOUNT_PROVIDER = Setting(
+    "provider",
+    optional(kinds.ACCOUNT_NAME),
+    None,
+    "With upstream openai, what routes call the server; accounts of the same provider share its work.",
+    unset="the account's name",
 )
 ACCOUNT_MAX_CONCURRENCY = Setting(
     "max_concurrency", optional(kinds.COUNT), None, "How many requests this account serves at a time.", unset="no limit"
+)
+ACCOUNT_RPM = Setting(
+    "rpm", optional(kinds.COUNT), None, "How many requests this account serves in a minute.", unset="no limit"
+)
+ACCOUNT_TPM = Setting(
+    "tpm", optional(kinds.COUNT), None, "How many tokens this account serves in a minute.", unset="no limit"
 )
 ACCOUNT_MODELS = Setting(
     "models", optional(kinds.MODEL_NAMES), None, "The only models this account is used for.", unset="all of them"
@@ -184,7 +233,10 @@ ACCOUNT: Final = (
     ACCOUNT_UPSTREAM,
     ACCOUNT_CREDENTIAL,
     ACCOUNT_BASE_URL,
+    ACCOUNT_PROVIDER,
     ACCOUNT_MAX_CONCURRENCY,
+    ACCOUNT_RPM,
+    ACCOUNT_TPM,
     ACCOUNT_MODELS,
 )
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from moongate.core.hosts import Network
+from moongate.core.level import Level
 from moongate.core.sealed import Sealed
-from moongate.settings.kinds import Level, LogFormat, Network, UpstreamName
+from moongate.settings.kinds import LogFormat, UpstreamName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,10 +14,21 @@ class AccountSetting:
     name: str
     """In lower case, and no other account's."""
     upstream: UpstreamName
-    credential: Sealed
+    credential: Sealed | None
+    """Empty for a server that needs none; None where `login` is used."""
     base_url: str | None
     """None only for the simulator, where it means the built-in one."""
+    login: str | None = None
+    """Kept in this file of the home's `credentials`, without its `.json`."""
+    credential_file: Path | None = None
+    """Where the credential was read, if in a file of its own."""
+    provider: str | None = None
+    """What routes call the server; None for all upstreams but openai."""
     max_concurrency: int | None = None
+    rpm: int | None = None
+    """Requests a minute."""
+    tpm: int | None = None
+    """Tokens a minute."""
     models: tuple[str, ...] = ()
     """Serve only these; empty is all."""
 
@@ -55,6 +68,8 @@ class Deadlines:
     stall: float
     total: float | None
     heartbeat: float | None
+    queue: float
+    """For an account, where all are busy or resting; 0 is not at all."""
     retries: int
 
 
@@ -72,13 +87,21 @@ class Settings:
     """Where the platform is, for callers who bring a key of it; it ends in `/v1`."""
     code_url: str
     """Where Kimi Code is, likewise."""
+    code_oauth_host: str
+    """Where logins of Kimi Code are granted and renewed."""
     models: tuple[RouteSetting, ...]
     callers: Callers
     listen: Listen
     deadlines: Deadlines
+    buffered: bool
+    """Answers are held back until they are complete."""
     log: Log
     home: Path
+    secret: Sealed | None
+    """Seals the logins kept in the home."""
     user_agent: str
     unsupported: tuple[str, ...]
     """Variables that are set and known from other gateways, and mean nothing here."""
     reload: bool
+    sources: tuple[Path, ...]
+    """Files and folders whose change would change the settings, whether or not they exist."""

@@ -4,16 +4,15 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Literal, TextIO, TypeAlias, cast
+from typing import TextIO, cast
 
 import msgspec
 import structlog
 
 from moongate.core.errors import Kind
 from moongate.core.exchange import Attempt, Exchange, Record
+from moongate.core.level import Level
 from moongate.core.redact import redact
-
-Level: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 REQUEST = "request"
 LONGEST = 1000
@@ -146,6 +145,7 @@ def _usage(exchange: Exchange) -> Mapping[str, object]:
         "gen_ai.usage.output_tokens": usage.output,
         "gen_ai.usage.cache_read.input_tokens": usage.cached,
         "gen_ai.usage.reasoning.output_tokens": usage.thinking,
+        "usage_is_estimate": exchange.usage_is_estimate or None,
     }
 
 

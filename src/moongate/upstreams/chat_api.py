@@ -4,6 +4,9 @@ What one such server differs in from another is data: where it is, what it accep
 this file say so for each.
 """
 
+import time
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import partial
 
 from msgspec import Raw, Struct
@@ -12,6 +15,7 @@ from moongate.core.errors import GatewayError, Kind
 from moongate.core.request import ChatRequest
 from moongate.core.route import ListedModel, Route
 from moongate.core.sealed import Sealed
+from moongate.core.standing import Standing
 from moongate.dialects.openai_chat import client
 from moongate.dialects.openai_chat.schema import DIALECT
 from moongate.upstreams import listing, refusals
@@ -21,14 +25,25 @@ from moongate.wire.http import Flow, HttpCall, HttpHead
 from moongate.wire.patch import fields, members, patch
 
 
+class StandingCall(Struct, frozen=True):
+    """How the vendor is asked for an account's standing: the path after the base URL, and who reads the answer (at a
+    moment in seconds since 1970)."""
+
+    path: str
+    read: Callable[[bytes, float], Standing]
+
+
 class ChatApi(Struct, frozen=True):
-    """`base_url` is what stands before `/chat/completions` and `/models`."""
+    """`base_url` is what stands before `/chat/completions` and `/models`. `truth`: how it tells of balance or quota.
+    `groups`: patterns of models, and the name of the quota they share; the first that fits wins."""
 
     name: str
     base_url: str
     user_agent: str
     contracts: tuple[Contract, ...]
     refusals: tuple[refusals.Row, ...]
+    truth: StandingCall | None = None
+    groups: tuple[tuple[str, str], ...] = ()
 
     def open(self, ask: ChatRequest, route: Route, credential: Sealed) -> Flow[Opening]:
         yield from ()  # nothing has to precede the call
@@ -52,6 +67,18 @@ class ChatApi(Struct, frozen=True):
             raise self._explain(credential, reply.head, reply.body)
         return listing.read(reply.body, self.name)
 
+    def standing(self, credential: Sealed) -> Flow[Standing | None]:
+        if self.truth is None:
+            return None
+        headers = {**self._headers(credential), "accept": "application/json"}
+        reply = yield HttpCall("GET", f"{self.base_url}{self.truth.path}", headers)
+        if reply.head.status != 200:
+            raise self._explain(credential, reply.head, reply.body)
+        return self.truth.read(reply.body, time.time())
+
+    def group(self, model: str) -> str:
+        return next((name for pattern, name in self.groups if fnmatchcase(model, pattern)), "all")
+
     def _explain(self, credential: Sealed, head: HttpHead, body: bytes) -> GatewayError:
         error = refusals.explain(self.refusals, head, body, credential.reveal())
         if error.kind is Kind.MISDIRECTED:
@@ -60,8 +87,9 @@ class ChatApi(Struct, frozen=True):
         return error
 
     def _headers(self, credential: Sealed) -> dict[str, str]:
+        key = credential.reveal()
         return {
-            "authorization": f"Bearer {credential.reveal()}",
+            **({"authorization": f"Bearer {key}"} if key else {}),
             "content-type": "application/json",
             "accept-encoding": "identity",  # compressed events would be held back until a block is full
             "user-agent": self.user_agent,

@@ -114,7 +114,7 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
         if packet.raw:
             yield packet
         if failure and not assembler.is_complete:
-            raise failure
+            raise _knowing(failure, assembler)
         if assembler.has_ended:
             return
         if failure:  # nothing of the answer is missing
@@ -127,9 +127,19 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
         if packet.raw:
             yield packet
         if failure and not assembler.is_complete:
-            raise failure
-    if closing := tuple(assembler.end()):
+            raise _knowing(failure, assembler)
+    try:
+        closing = tuple(assembler.end())
+    except GatewayError as failure:
+        raise _knowing(failure, assembler) from None
+    if closing:
         yield Packet(b"", closing)
+
+
+def _knowing(failure: GatewayError, assembler: Assembler) -> GatewayError:
+    """A reply that broke may have told already what it cost."""
+    failure.usage = assembler.usage
+    return failure
 
 
 async def _read(incoming: Incoming, deadline: float, end: float, silence: str, assembler: Assembler) -> bytes:
@@ -145,7 +155,7 @@ async def _read(incoming: Incoming, deadline: float, end: float, silence: str, a
         failure = error
     if assembler.is_complete:
         return b""
-    raise failure
+    raise _knowing(failure, assembler)
 
 
 def _digest(readings: Iterator[Reading], assembler: Assembler) -> tuple[Packet, GatewayError | None]:

@@ -9,11 +9,13 @@ from moongate.wire.numbers import whole
 
 
 class Entry(Struct):
-    """Recorded on the platform 2026-09 and on Kimi Code 2026-07; the latter's `created_at` is a text."""
+    """Recorded on the platform 2026-09 and on Kimi Code 2026-07; the latter's `created_at` is a text. vLLM spells the
+    length `max_model_len`."""
 
     id: str
     created: float | None = None
     context_length: float | None = None
+    max_model_len: float | None = None
     supports_reasoning: bool | None = None
     supports_thinking_type: str | None = None
     supports_image_in: bool | None = None
@@ -40,7 +42,7 @@ def read(body: bytes, upstream: str) -> tuple[ListedModel, ...]:
 
 
 def _listed(entry: Entry, upstream: str) -> ListedModel:
-    length = whole(entry.context_length)
+    length = whole(entry.context_length or entry.max_model_len)
     return ListedModel(
         id=entry.id,
         upstream=upstream,

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from io import BytesIO
-from ipaddress import ip_address
 
 import aiohttp
 from msgspec import Struct
 from yarl import URL
 
 from moongate.core.errors import GatewayError, Kind
+from moongate.core.hosts import is_this_machine
 from moongate.upstreams.driver import Incoming
 from moongate.wire.http import HttpCall, HttpHead, HttpReply
 
@@ -136,12 +136,12 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 def proxy(origin: URL) -> str | None:
     """The proxy this machine's HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for `origin`.
 
-    Raises GatewayError (MISDIRECTED) for a proxy of another kind.
+    This machine is never behind one. Raises GatewayError (MISDIRECTED) for a proxy of another kind.
 
     aiohttp could do so itself, but would read ~/.netrc too: at each request, and it refuses calls for which it finds
     something there.
     """
-    if origin.host is None or _is_loopback(origin.host) or urllib.request.proxy_bypass(origin.host):
+    if origin.host is None or is_this_machine(origin.host) or urllib.request.proxy_bypass(origin.host):
         return None
     found = urllib.request.getproxies().get(origin.scheme)
     if found is not None and not found.startswith(("http://", "https://")):
@@ -149,14 +149,6 @@ def proxy(origin: URL) -> str | None:
         message = f"{origin.scheme.upper()}_PROXY names a proxy of a kind that is not supported: {kind}"
         raise GatewayError(Kind.MISDIRECTED, message)
     return found
-
-
-def _is_loopback(host: str) -> bool:
-    """This machine is never behind a proxy."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _failure(error: Exception) -> GatewayError:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from moongate.core.request import ChatRequest
 from moongate.core.route import ListedModel, Route
 from moongate.core.sealed import Sealed
+from moongate.core.standing import Standing
 from moongate.dialects.dialect import Decoder, Explain
 from moongate.wire.http import Flow, HttpCall, HttpHead
 
@@ -34,3 +35,9 @@ class Upstream(Protocol):
 
     def models(self, credential: Sealed) -> Flow[tuple[ListedModel, ...]]:
         """What this account may use, as the vendor lists it. Raises GatewayError."""
+
+    def standing(self, credential: Sealed) -> Flow[Standing | None]:
+        """How the account stands with its vendor; None where the vendor has no way to tell. Raises GatewayError."""
+
+    def group(self, model: str) -> str:
+        """The name of the quota that a model shares with others."""

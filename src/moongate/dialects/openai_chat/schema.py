@@ -52,6 +52,13 @@ class Request(Struct):
     max_completion_tokens: int | None = None
     stop: str | list[str] | None = None
     user: str | None = None
+    prompt_cache_key: str | None = None
+
+
+class Turns(Struct):
+    """The messages as they came."""
+
+    messages: list[Raw]
 
 
 # Replies.

@@ -1,7 +1,7 @@
 """OpenAI chat completions, spoken to a client: reads requests, tells replies and errors."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 import msgspec
@@ -28,6 +28,7 @@ from moongate.dialects.openai_chat.schema import (
     Request,
     Speech,
     ToolCallDelta,
+    Turns,
     WireUsage,
 )
 from moongate.wire.patch import repeated_key
@@ -76,6 +77,7 @@ ERRORS: dict[Kind, tuple[str, str | None]] = {
 
 PARAMS: dict[str, Params] = {"adapt": "adapt", "strict": "strict", "pass": "pass"}
 
+_turns = msgspec.json.Decoder(Turns).decode
 _request = msgspec.json.Decoder(Request).decode
 _json = msgspec.json.Encoder().encode
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>[^`]*)`)?$", re.DOTALL)
@@ -95,9 +97,13 @@ class OpenAIChat:
             stream=bool(request.stream),
             include_usage=bool(options and options.include_usage),
             choices=request.n or 1,
+            session=request.prompt_cache_key or "",
             params=_params(head),
             origin=Origin(DIALECT, body),
         )
+
+    def turns(self, ask: ChatRequest) -> Sequence[bytes]:
+        return [bytes(message) for message in _turns(ask.origin.body).messages]
 
     def encoder(self, ask: ChatRequest) -> "ReplyEncoder":
         return ReplyEncoder(ask)

@@ -6,7 +6,10 @@ from moongate.upstreams.kimi_code.refusals import REFUSALS
 
 NAME = "kimi-code"
 
+GROUPS = (("*-highspeed", "highspeed"), ("*", "plan"))
+"""Seen 2026: the weekly quota was used up and the highspeed model still served."""
+
 
 def kimi_code(base_url: str, user_agent: str) -> ChatApi:
     """`base_url` ends in `/coding/v1`."""
-    return ChatApi(NAME, base_url, user_agent, CONTRACTS, REFUSALS)
+    return ChatApi(NAME, base_url, user_agent, CONTRACTS, REFUSALS, groups=GROUPS)

@@ -1,0 +1,93 @@
+"""Looks after the accounts between requests: asks how they stand with their vendors, and whether those that rest are
+back. It only ever mends: that a vendor's side page fails says nothing about whether the account can serve."""
+
+import asyncio
+import math
+
+import structlog
+from msgspec import Struct
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.standing import Standing
+from moongate.pool.calls import ask
+from moongate.pool.pool import Pool
+from moongate.pool.state import AccountState
+from moongate.upstreams.driver import Transport
+
+MENDED_BY_AN_ANSWER = frozenset(
+    {Kind.CREDENTIAL_REFUSED, Kind.LOGIN_EXPIRED, Kind.ACCOUNT_BARRED, Kind.MISDIRECTED, Kind.UNREACHABLE}
+)
+"""Troubles that are over, as far as anybody can tell without a request, once the vendor answers any call."""
+
+MENDED_BY_A_STANDING = frozenset({Kind.QUOTA_EXHAUSTED, Kind.BALANCE_EXHAUSTED})
+
+SCARCE = 0.8
+"""The used share of a quota from which on it is looked at more often."""
+
+_log = structlog.get_logger()
+
+
+class Rounds(Struct, frozen=True):
+    """Seconds between two looks at an account: usually, when its quota gets scarce, and when it rests. `tick`: how long
+    at most until it is considered whether somebody is due."""
+
+    usual: float = 300.0
+    scarce: float = 60.0
+    resting: float = 30.0
+    tick: float = 5.0
+
+
+USUAL = Rounds()
+
+
+class Keeper:
+    def __init__(self, pool: Pool, transport: Transport, rounds: Rounds = USUAL) -> None:
+        self._pool = pool
+        self._transport = transport
+        self._rounds = rounds
+        self._looked: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            self._pool.troubled.clear()
+            now = asyncio.get_running_loop().time()
+            states = self._pool.states
+            self._looked = {state.account.name: self._looked.get(state.account.name, -math.inf) for state in states}
+            due = [state for state in states if due_at(state, self._looked[state.account.name], self._rounds) <= now]
+            await asyncio.gather(*(self.look(state) for state in due))
+            try:
+                async with asyncio.timeout(self._rounds.tick):
+                    await self._pool.troubled.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self, state: AccountState) -> None:
+        """Ask the vendor about one account, and keep what it says."""
+        self._looked[state.account.name] = asyncio.get_running_loop().time()
+        upstream = state.account.upstream
+        try:
+            standing: Standing | None = await ask(state.account, upstream.standing, self._transport)
+            if standing is None and _troubles(state) & MENDED_BY_AN_ANSWER:
+                await ask(state.account, upstream.models, self._transport)
+        except GatewayError as error:
+            _log.info("account not asked", account=state.account.name, kind=error.kind.code, reason=error.message)
+            return
+        if standing is not None:
+            self._pool.learn(state, standing)
+        self._pool.revive(state, MENDED_BY_AN_ANSWER)
+
+
+def due_at(state: AccountState, looked: float, rounds: Rounds) -> float:
+    """When to look again at an account that was last looked at at `looked`. Pure."""
+    troubles = _troubles(state)
+    if troubles & (MENDED_BY_AN_ANSWER | MENDED_BY_A_STANDING):
+        began = max(health.rest.since for health in state.health.values() if health.rest is not None)
+        return began if began > looked else looked + rounds.resting
+    windows = state.standing.windows if state.standing else ()
+    is_scarce = any(window.used >= SCARCE for window in windows)
+    return looked + (rounds.scarce if is_scarce else rounds.usual)
+
+
+def _troubles(state: AccountState) -> frozenset[Kind]:
+    return frozenset(health.rest.kind for health in state.health.values() if health.rest is not None)

@@ -1,0 +1,55 @@
+"""How many requests, or tokens, an account may be given in a minute: exact arithmetic over a sliding window. Pure."""
+
+from collections import deque
+
+MINUTE = 61.0
+"""Seconds. One more than the vendor's minute: a request that was slow to arrive stays longer in their window than in
+ours, and the next would come too early."""
+
+
+class Entry:
+    """What one request took. Mutable: tokens are estimated first and known later."""
+
+    __slots__ = ("amount", "moment")
+
+    def __init__(self, moment: float, amount: int) -> None:
+        self.moment = moment
+        self.amount = amount
+
+
+class Pace:
+    """At most `limit` within any minute. Moments are those of one clock, in seconds."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._entries: deque[Entry] = deque()
+        self._taken = 0
+
+    def opens(self, amount: int, now: float) -> float:
+        """When there is room for `amount`: `now`, or a later moment. More than the limit fits where nothing else is."""
+        self._forget(now)
+        excess = self._taken + amount - self.limit
+        if excess <= 0 or not self._entries:
+            return now
+        for entry in self._entries:
+            excess -= entry.amount
+            if excess <= 0:
+                return entry.moment + MINUTE
+        return self._entries[-1].moment + MINUTE
+
+    def take(self, amount: int, now: float) -> Entry:
+        entry = Entry(now, amount)
+        self._entries.append(entry)
+        self._taken += amount
+        return entry
+
+    def settle(self, entry: Entry, amount: int, now: float) -> None:
+        """What it really was. An entry older than a minute no longer counts."""
+        self._forget(now)
+        if entry.moment > now - MINUTE:
+            self._taken += amount - entry.amount
+            entry.amount = amount
+
+    def _forget(self, now: float) -> None:
+        while self._entries and self._entries[0].moment <= now - MINUTE:
+            self._taken -= self._entries.popleft().amount

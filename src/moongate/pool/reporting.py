@@ -1,0 +1,46 @@
+"""An account's state as it is told to the operator."""
+
+import math
+
+from moongate.pool.health import Health, Rest
+from moongate.pool.report import AccountReport, Rested, State
+from moongate.pool.state import AccountState
+
+
+def report(state: AccountState, now: float, wall: float) -> AccountReport:
+    """`wall` is `now` in seconds since 1970."""
+    account = state.account
+    resting = {scope: rest for scope, health in state.health.items() if (rest := _rest(health, now)) is not None}
+    whole = resting.pop("account", None)
+    return AccountReport(
+        name=account.name,
+        upstream=account.upstream.name,
+        credential=account.credential.shown,
+        state=_state(state, whole),
+        kind=whole.kind.code if whole else "",
+        reason=whole.reason if whole else "",
+        until=_on_wall(whole.until, now, wall) if whole else None,
+        leased=state.leased,
+        max_concurrency=account.max_concurrency,
+        served=state.served,
+        failed=state.failed,
+        resting=tuple(
+            Rested(scope=scope, kind=rest.kind.code, reason=rest.reason, until=_on_wall(rest.until, now, wall))
+            for scope, rest in resting.items()
+        ),
+        standing=state.standing,
+    )
+
+
+def _state(state: AccountState, whole: Rest | None) -> State:
+    if whole is not None:
+        return "out" if whole.until == math.inf else "resting"
+    return "busy" if state.is_full else "ready"
+
+
+def _rest(health: Health, now: float) -> Rest | None:
+    return health.rest if health.rest is not None and health.rest.until > now else None
+
+
+def _on_wall(moment: float, now: float, wall: float) -> float | None:
+    return None if moment == math.inf else moment - now + wall

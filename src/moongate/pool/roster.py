@@ -1,0 +1,130 @@
+"""The accounts there are and what is known of each: kept from what their requests came to and what their vendors say.
+
+Every method takes the moment it is; nothing here waits or knows of a queue.
+"""
+
+import math
+from collections.abc import Iterable
+
+import structlog
+from msgspec import structs
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.standing import Standing
+from moongate.pool import health
+from moongate.pool.account import Account
+from moongate.pool.health import CONSEQUENCES, WELL, Health
+from moongate.pool.state import AccountState
+
+REASON_LIMIT = 300
+"""Characters kept of a vendor's reason."""
+
+_log = structlog.get_logger()
+
+
+class Roster:
+    def __init__(self) -> None:
+        self._states: dict[str, AccountState] = {}
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    @property
+    def states(self) -> tuple[AccountState, ...]:
+        return tuple(self._states.values())
+
+    def get(self, name: str) -> AccountState | None:
+        return self._states.get(name)
+
+    def adopt(self, accounts: Iterable[Account]) -> None:
+        """These from now on. What is known of an account that stays is kept, and its leases go on."""
+        before, self._states = self._states, {}
+        for account in accounts:
+            state = before.get(account.name)
+            if state is None or not account.is_same(state.account):
+                state = AccountState.of(account)
+            else:
+                state.become(account)
+            self._states[account.name] = state
+
+    def judge(self, state: AccountState, model: str, error: GatewayError, began: float, now: float) -> bool:
+        """What the failure of a request that began at `began` means for its account. Whether it came to rest by it."""
+        if error.kind not in CONSEQUENCES or state.account.is_callers:
+            return False
+        scope = state.scope(error.kind, model)
+        known = state.health.get(scope, WELL)
+        peers = [peer for peer in self._states.values() if peer is not state and peer.account.is_peer(state.account)]
+        shared = health.is_shared(error.kind, [peer.health.get(scope, WELL) for peer in peers], now)
+        judged = health.after_failure(known, error, began, now, shared=shared)
+        if judged is known:
+            return False
+        state.note(scope, judged)
+        if shared:
+            self._ease(peers, scope, error.kind, now)
+        if judged.rest is not None:
+            _tell(state, scope, judged.rest, now, shared=shared)
+        return judged.rest is not None
+
+    def praise(self, state: AccountState, model: str, began: float) -> None:
+        """A request that began at `began` was served to its end."""
+        for scope, known in tuple(state.troubles(model)):
+            state.note(scope, health.after_success(known, began))
+
+    def learn(self, state: AccountState, standing: Standing, now: float, wall: float) -> None:
+        """What its vendor says of an account. Of a plan it is said for the usual models; others may have more left."""
+        state.standing, state.standing_at = standing, now
+        usual = f"group {state.account.upstream.group('')}"
+        for scope, kind in ((usual, Kind.QUOTA_EXHAUSTED), ("account", Kind.BALANCE_EXHAUSTED)):
+            known = state.health.get(scope, WELL)
+            learned = health.after_standing(known, kind, standing, wall, now)
+            state.note(scope, learned)
+            if learned.rest is not None and known.rest is None:
+                _tell(state, scope, learned.rest, now, shared=False)
+
+    def revive(self, state: AccountState, kinds: frozenset[Kind], now: float) -> None:
+        """What it rested for is over, as far as can be told without a request; the next one is its trial."""
+        for scope, known in tuple(state.health.items()):
+            if known.rest is not None and known.rest.kind in kinds and known.rest.until > now:
+                state.note(scope, structs.replace(known, rest=structs.replace(known.rest, until=now)))
+
+    def reset(self, name: str) -> bool:
+        """Forget all that is held against an account. False if there is none of this name."""
+        state = self._states.get(name)
+        if state is None:
+            return False
+        state.health.clear()
+        state.on_trial.clear()
+        return True
+
+    def _ease(self, peers: Iterable[AccountState], scope: str, kind: Kind, now: float) -> None:
+        for peer in peers:
+            its = peer.health.get(scope, WELL)
+            if its.kind is kind:
+                peer.note(scope, health.eased(its, now))
+
+
+def rests(state: AccountState, model: str, now: float) -> bool:
+    """Whether anything keeps it from serving a model for a while."""
+    return any(_is_at_rest(known, now) for _, known in state.troubles(model))
+
+
+def is_out(state: AccountState, now: float) -> bool:
+    """Whether it rests as a whole."""
+    return _is_at_rest(state.health.get("account", WELL), now)
+
+
+def _is_at_rest(known: Health, now: float) -> bool:
+    return known.rest is not None and known.rest.until > now
+
+
+def _tell(state: AccountState, scope: str, rest: health.Rest, now: float, *, shared: bool) -> None:
+    _log.warning(
+        "account rests",
+        account=state.account.name,
+        upstream=state.account.upstream.name,
+        scope=scope,
+        kind=rest.kind.code,
+        reason=rest.reason[:REASON_LIMIT],
+        seconds=None if rest.until == math.inf else round(rest.until - now, 1),
+        shared=shared,
+    )

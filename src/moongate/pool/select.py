@@ -1,0 +1,158 @@
+"""Which account serves a request. Pure: reads states, changes none.
+
+Routes are tried in their order. Of the accounts that are open for a route the one that holds the caller's session comes
+first, as long as it is not much busier than the others; else the least busy, of these one whose quota is reset soonest
+(what is left then is lost), and of these the one whose turn it is.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from moongate.core.errors import GatewayError, Kind
+from moongate.core.route import Route
+from moongate.pool.health import Rest
+from moongate.pool.state import AccountState
+
+Avoided: TypeAlias = Mapping[tuple[str, Route], float]
+"""Account and route → the moment from which this request may go there again, infinity for never."""
+
+SPILL, ALWAYS_HELD = 1.25, 4
+"""A session's account may be this many times as busy as the mean before the session spills over to another, and always
+hold this many requests."""
+
+SOON = 1800.0
+"""Seconds by which one quota must be reset sooner than another to come first."""
+
+
+class Want(Struct, frozen=True, kw_only=True):
+    """What a request asks of the pool. `homes`: accounts that hold its session, the best first. `tokens` is an estimate
+    of what it will use."""
+
+    routes: Sequence[Route]
+    avoid: Avoided
+    homes: tuple[str, ...] = ()
+    tokens: int = 0
+
+
+class Pick(Struct, frozen=True):
+    """`tries`: the scopes that were at rest until now, for which this request is the trial."""
+
+    state: AccountState
+    route: Route
+    tries: tuple[str, ...]
+
+
+class Wait(Struct, frozen=True):
+    """Nobody now, but soon: at `until` at the latest, or when an account is returned. `reason` for who asks why."""
+
+    until: float
+    reason: str
+
+
+class Obstacle(Struct, frozen=True):
+    """Why an account does not serve now. `until`: infinity where only its return, or nothing, can change it."""
+
+    reason: str
+    until: float
+    may_wait: bool
+    rest: Rest | None = None
+
+
+class Open(Struct, frozen=True):
+    state: AccountState
+    tries: tuple[str, ...]
+
+
+def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait | GatewayError:
+    """An account and the way to it; or how long to wait; or (NO_ACCOUNT) why waiting is no use."""
+    states = tuple(states)
+    obstacles: list[tuple[AccountState, Obstacle]] = []
+    for route in want.routes:
+        able = [state for state in states if state.account.serves(route)]
+        opened: list[Open] = []
+        for state in able:
+            found = _look(state, route, want, now)
+            if isinstance(found, Open):
+                opened.append(found)
+            else:
+                obstacles.append((state, found))
+        if opened:
+            best = _best(opened, want.homes)
+            return Pick(best.state, route, best.tries)
+    waits = [obstacle for _, obstacle in obstacles if obstacle.may_wait]
+    if waits:
+        first = min(waits, key=lambda obstacle: obstacle.until)
+        return Wait(first.until, first.reason)
+    return _nobody(obstacles, now)
+
+
+def _look(state: AccountState, route: Route, want: Want, now: float) -> Open | Obstacle:
+    again = want.avoid.get((state.account.name, route), -math.inf) if want.avoid else -math.inf
+    if again == math.inf:
+        return Obstacle("it has refused this request already", again, may_wait=False)
+    tries = []
+    for scope, health in state.troubles(route.model):
+        rest = health.rest
+        if rest is None:
+            continue
+        if rest.until > now:
+            return Obstacle(rest.reason, max(rest.until, again), rest.may_wait, rest)
+        if scope in state.on_trial:
+            return Obstacle(rest.reason, math.inf, may_wait=True, rest=rest)
+        tries.append(scope)
+    if again > now:
+        return Obstacle("it has failed this request a moment ago", again, may_wait=True)
+    if state.is_full:
+        return Obstacle("every account for this model is at its limit", math.inf, may_wait=True)
+    free = _free(state, want.tokens, now)
+    if free > now:
+        return Obstacle(
+            "every account for this model has had its requests or tokens of this minute", free, may_wait=True
+        )
+    return Open(state, tuple(tries))
+
+
+def _free(state: AccountState, tokens: int, now: float) -> float:
+    """When the account's own pace allows another request."""
+    by_requests = state.requests.opens(1, now) if state.requests else now
+    by_tokens = state.tokens.opens(tokens, now) if state.tokens else now
+    return max(by_requests, by_tokens)
+
+
+def _best(opened: Sequence[Open], homes: tuple[str, ...]) -> Open:
+    if len(opened) == 1:
+        return opened[0]
+    if homes:
+        by_name = {found.state.account.name: found for found in opened}
+        held = max(ALWAYS_HELD, math.ceil(SPILL * (sum(found.state.leased for found in opened) + 1) / len(opened)))
+        for home in homes:
+            if (found := by_name.get(home)) is not None and found.state.leased < held:
+                return found
+    soonest = min(_resets_at(found.state) for found in opened) + SOON
+    return min(opened, key=lambda found: (found.state.leased, _resets_at(found.state) > soonest, found.state.turn))
+
+
+def _resets_at(state: AccountState) -> float:
+    """When the first part of its quota starts anew, in seconds since 1970; infinity where it has none."""
+    if state.standing is None or not state.standing.windows:
+        return math.inf
+    return min((window.resets_at or math.inf for window in state.standing.windows), default=math.inf)
+
+
+def _nobody(obstacles: Sequence[tuple[AccountState, Obstacle]], now: float) -> GatewayError:
+    """Told with what each rests for, and with the soonest moment at which that may be over."""
+    resting = {state.account.name: obstacle for state, obstacle in obstacles if obstacle.rest is not None}
+    if not resting:
+        return GatewayError(Kind.NO_ACCOUNT, "no account can serve this model now")
+    soonest = min(obstacle.until for obstacle in resting.values())
+    told = "; ".join(f"{name} rests: {obstacle.reason}" for name, obstacle in list(resting.items())[:MOST_TOLD])
+    more = f"; and {len(resting) - MOST_TOLD} more" if len(resting) > MOST_TOLD else ""
+    after = None if soonest == math.inf else max(0.0, soonest - now)
+    return GatewayError(Kind.NO_ACCOUNT, f"no account can serve this model now: {told}{more}", retry_after=after)
+
+
+MOST_TOLD = 3
+"""Accounts whose troubles one error tells."""
