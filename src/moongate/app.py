@@ -19,7 +19,6 @@ from moongate.http.endpoint import Endpoint
 from moongate.http.pages import Pages
 from moongate.http.server import Server
 from moongate.policy.keys import KeyPolicy, Keyring
-from moongate.policy.mint import minted_keys
 from moongate.pool.account import Account
 from moongate.pool.credentials import FixedKey
 from moongate.pool.keeper import Keeper
@@ -27,6 +26,7 @@ from moongate.pool.own import OwnAccounts
 from moongate.pool.pool import Pool
 from moongate.settings import AccountSetting, Settings
 from moongate.simulator import simulator
+from moongate.storage.minted import minted_keys
 from moongate.surfaces import SURFACES, TWINS
 from moongate.telemetry.log import RequestLog
 from moongate.upstreams.chat_api import ChatApi

@@ -1,4 +1,5 @@
-"""The command line: `moongate serve` and `moongate simulate`."""
+"""The command line. Each command is a function here, and what it does a module that is imported when it is asked for:
+`--help` should be quick."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+Config = Annotated[Path | None, typer.Option("--config", help="The file of settings.", show_default="./moongate.toml")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table, for programs.")]
 
 
 def main() -> None:
@@ -74,3 +79,50 @@ def simulate(
     from moongate import serving
 
     serving.simulate(host, port)
+
+
+accounts_app = typer.Typer(
+    rich_markup_mode=None,
+    epilog="""\b
+Examples:
+  moongate accounts
+  moongate accounts --json
+  moongate accounts reset moonshot-1""",
+)
+app.add_typer(accounts_app, name="accounts")
+
+
+@accounts_app.callback(invoke_without_command=True)
+def accounts(context: typer.Context, config: Config = None, as_json: Json = False) -> None:
+    """Show how the accounts of the running gateway fare.
+
+    Which serve, which rest for what and until when, and what is left of plans and balances. It asks the gateway that
+    runs on this machine with the same MOONGATE_HOME.
+    """
+    if context.invoked_subcommand is None:
+        from moongate.commands import accounts as command
+
+        raise typer.Exit(command.listed(_given(config), as_json=as_json))
+
+
+@accounts_app.command(
+    epilog="""\b
+Example:
+  moongate accounts reset moonshot-1"""
+)
+def reset(
+    name: Annotated[str, typer.Argument(help="The account's name, as `moongate accounts` shows it.")],
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Have an account asked again at once.
+
+    The running gateway forgets what it holds against it.
+    """
+    from moongate.commands import accounts as command
+
+    raise typer.Exit(command.reset(_given(config), name, as_json=as_json))
+
+
+def _given(config: Path | None) -> dict[str, object]:
+    return {} if config is None else {"MOONGATE_CONFIG": config}

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from moongate.app import Running, doors
-from moongate.settings import Settings, SettingsError, load, needs_restart
+from moongate.settings import Settings, SettingsError, load, needs_restart, while_running
 from moongate.telemetry import log
 from moongate.watching import EVERY, changes
 
@@ -47,19 +47,21 @@ class Reloading:
     async def take(self) -> None:
         """Serve by the settings as they stand written now, or as before where they are wrong."""
         try:
-            new = load(self._given, directory=self._directory)
+            written = load(self._given, directory=self._directory)
+            new = while_running(self.settings, written)
             entrance = doors(new)
         except (SettingsError, OSError, ValueError) as error:
             _log.error("settings not taken", reason=str(error))
             return
+        if later := needs_restart(self.settings, written):
+            _log.warning("settings wait for a restart", settings=later)
         if new == self.settings:
             return
-        later = needs_restart(self.settings, new)
-        configure_log(new)
+        if new.log != self.settings.log:
+            configure_log(new)
         await self._gateway.take(new, entrance.policy)
         self.settings = new
-        waits = {"only_after_a_restart": later} if later else {}
-        _log.info("settings taken", accounts=[account.name for account in new.accounts], **waits)
+        _log.info("settings taken", accounts=[account.name for account in new.accounts])
         if entrance.new_key:
             _log.warning("a key for callers was made", hint="it is told at a start: stop, delete keys.json, start")
 

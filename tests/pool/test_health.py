@@ -7,6 +7,7 @@ import pytest
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.standing import Standing, Window
 from moongate.pool.health import (
+    BELIEVED,
     CONSEQUENCES,
     LONGEST_TOLD,
     SHARED_LONGEST,
@@ -18,6 +19,7 @@ from moongate.pool.health import (
     after_success,
     eased,
     is_shared,
+    revived,
 )
 
 
@@ -166,9 +168,19 @@ def test_room_again_ends_the_rest_and_leaves_the_next_request_as_a_trial() -> No
     assert (mended.rest.until, mended.strikes) == (NOW, 1)
 
 
-def test_what_was_asked_before_the_refusal_does_not_speak_against_it() -> None:
+def test_a_refusal_is_believed_for_a_while_whatever_the_vendors_pages_say() -> None:
     refused = after_failure(WELL, GatewayError(Kind.QUOTA_EXHAUSTED, "no"), 40.0, 45.0, shared=False)
-    assert after_standing(refused, Kind.QUOTA_EXHAUSTED, at(44.0, Window("5h", 0.99)), WALL, NOW) == refused
+    assert after_standing(refused, Kind.QUOTA_EXHAUSTED, at(NOW, Window("5h", 0.99)), WALL, NOW) == refused
+    barred = after_failure(WELL, GatewayError(Kind.ACCOUNT_BARRED, "no"), 40.0, 45.0, shared=False)
+    assert revived(barred, frozenset({Kind.ACCOUNT_BARRED}), 45.0 + BELIEVED - 1) == barred
+
+
+def test_after_that_an_answer_of_the_vendor_ends_the_rests_it_speaks_against() -> None:
+    barred = failed(Kind.ACCOUNT_BARRED)
+    mended = revived(barred, frozenset({Kind.ACCOUNT_BARRED}), BELIEVED)
+    assert mended.rest is not None
+    assert (mended.rest.until, mended.strikes) == (BELIEVED, 1)
+    assert revived(barred, frozenset({Kind.UNREACHABLE}), BELIEVED) == barred
 
 
 def test_money_says_nothing_of_other_troubles() -> None:

@@ -311,7 +311,8 @@ def test_a_known_standing_rests_an_account_before_it_is_refused() -> None:
         for _ in range(3):
             async with of.lease(way) as lease:
                 assert lease.account.name == "b"
-        of.learn(of.states[0], Standing(WALL + 1, (Window("5h", 0.2, WALL + 100),)))
+        await asyncio.sleep(30)
+        of.learn(of.states[0], Standing(WALL + 30, (Window("5h", 0.2, WALL + 100),)))
         async with of.lease(way) as lease:
             assert lease.account.name == "a"
 

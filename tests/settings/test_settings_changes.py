@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from given_settings import KEY_A, PLAIN, VALUES, account, settings
-from moongate.settings import needs_restart
+from moongate.settings import needs_restart, while_running
 
 KEPT = ("API_HOST", "API_PORT", "MOONGATE_LOG_FORMAT", "MOONGATE_HOME", "MOONGATE_SECRET", "NODE_ENV")
 
@@ -36,3 +36,12 @@ def test_a_settings_file_of_another_name_is_known(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text("")
     found = settings(tmp_path, {"MOONGATE_CONFIG": "gate.toml"})
     assert found.sources[1] == tmp_path / "gate.toml"
+
+
+def test_a_running_gateway_keeps_what_needs_a_start_and_takes_the_rest(tmp_path: Path) -> None:
+    first, second = ({setting.name: VALUES[setting.name][place] for setting in PLAIN} for place in (0, 1))
+    old, new = settings(tmp_path, first), settings(tmp_path, second)
+    taken = while_running(old, new)
+    assert needs_restart(old, taken) == ()
+    assert needs_restart(new, taken) == KEPT
+    assert (taken.deadlines, taken.callers, taken.accounts) == (new.deadlines, new.callers, new.accounts)

@@ -74,6 +74,22 @@ def test_the_examples_load_as_they_are_and_change_nothing(tmp_path: Path) -> Non
     assert settings(tmp_path, **examples) == settings(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "accounts", "model"),
+    [
+        ("README.md", ["team-a", "deepseek", "my-server"], "best"),
+        ("docs/settings.md", ["team-a", "deepseek-1", "my-server"], "k2"),
+    ],
+)
+def test_what_the_documents_show_of_the_file_works_as_pasted(
+    tmp_path: Path, name: str, accounts: list[str], model: str
+) -> None:
+    shown = "".join(re.findall(r"^```toml\n(.*?)^```$", document(name), re.MULTILINE | re.DOTALL))
+    found = settings(tmp_path, {"TEAM_A_KEY": KEY_A, "DEEPSEEK_API_KEY": KEY_A}, toml=shown)
+    assert [each.name for each in found.accounts] == accounts
+    assert [each.name for each in found.models] == [model]
+
+
 def test_the_examples_load_with_every_line_taken_in_and_then_say_the_defaults(tmp_path: Path) -> None:
     dotenv = re.sub(r"^# ([A-Z_]+=.*)$", r"\1", document(".env.example"), flags=re.MULTILINE)
     toml = re.sub(r"^# ([a-z_]+ = .*|\[\[.*\]\])$", r"\1", document("moongate.example.toml"), flags=re.MULTILINE)

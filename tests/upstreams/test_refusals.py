@@ -27,8 +27,8 @@ CATALOGUES = Path(__file__).parents[1] / "corpus" / "refusals"
 
 
 class Refusal(Struct):
-    """A row of the catalogue: what the upstream says, and the kind, the status to the caller and the seconds to wait
-    that it comes to. Placeholders in the message stand for ids and keys."""
+    """A row of the catalogue: what the upstream says, and the kind, the status to the caller, the seconds to wait and
+    the window that it comes to. Placeholders in the message stand for ids and keys."""
 
     status: int
     type: str
@@ -36,6 +36,7 @@ class Refusal(Struct):
     told: int
     wait: str
     message: str
+    window: str = ""
 
 
 def catalogue(upstream: str) -> list[Refusal]:
@@ -71,6 +72,7 @@ def test_a_refusal_on_record_is_told_for_what_it_is(rows: tuple[Row, ...], row: 
     error = explained(rows, row.status, said)
     assert (error.kind.code, error.status, error.upstream_status) == (row.kind, row.told, row.status)
     assert error.retry_after == (float(row.wait) if row.wait else None)
+    assert error.window == row.window
     assert error.message
     assert not any(secret in error.message for secret in SECRETS)
     if error.kind in AS_TYPED:
@@ -88,10 +90,6 @@ def test_a_model_that_does_not_exist_is_a_404_whatever_status_it_was_told_under(
     assert (error.kind, error.status) == (Kind.MODEL_NOT_SERVED, 404)
 
 
-def test_a_request_the_upstream_took_for_abandoned_is_its_failure() -> None:
-    assert explained(MOONSHOT, 499, body("client_closed_request", "")).kind is Kind.FAILED
-
-
 @pytest.mark.parametrize("rows", [MOONSHOT, KIMI_CODE], ids=["platform", "Kimi Code"])
 def test_a_bad_key_says_which_keys_belong_where(rows: tuple[Row, ...]) -> None:
     error = explained(rows, 401, body("invalid_authentication_error", "Invalid Authentication"))
@@ -99,13 +97,55 @@ def test_a_bad_key_says_which_keys_belong_where(rows: tuple[Row, ...]) -> None:
     assert "key and base URL belong together" in error.message
 
 
-def test_a_gateway_timeout_in_html_is_told_without_its_markup() -> None:
-    page = (
-        b"<html><head><title>504 Gateway Time-out</title></head>\r\n<body><h1>504 Gateway Time-out</h1></body></html>"
-    )
-    error = explain(MOONSHOT, HttpHead(504, {"content-type": "text/html; charset=utf-8"}), page)
-    assert (error.kind, error.status) == (Kind.TIMED_OUT, 504)
-    assert error.message == "504 Gateway Time-out 504 Gateway Time-out"
+CHALLENGE = b"""<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title><style>*{margin:0}</style></head>
+<body>Enable JavaScript and cookies to continue. usage limit, model, sk-example</body></html>"""
+NGINX = (
+    "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n<hr><center>nginx</center>\r\n"
+    "</body>\r\n</html>\r\n"
+)
+
+PAGES = [
+    (504, NGINX.format("504 Gateway Time-out").encode(), Kind.TIMED_OUT, "504 Gateway Time-out"),
+    (502, NGINX.format("502 Bad Gateway").encode(), Kind.FAILED, "502 Bad Gateway"),
+    (403, CHALLENGE, Kind.FAILED, "Just a moment..."),
+    (403, b"error code: 1020", Kind.FAILED, "error code: 1020"),
+    (402, CHALLENGE, Kind.FAILED, "Just a moment..."),
+    (400, NGINX.format("400 Bad Request").encode(), Kind.FAILED, "400 Bad Request"),
+    (451, CHALLENGE, Kind.FAILED, "Just a moment..."),
+    (401, NGINX.format("401 Authorization Required").encode(), Kind.CREDENTIAL_REFUSED, "401 Authorization Required"),
+    (404, NGINX.format("404 Not Found &amp; model").encode(), Kind.MISDIRECTED, "404 Not Found & model"),
+    (405, NGINX.format("405 Not Allowed").encode(), Kind.MISDIRECTED, "405 Not Allowed"),
+    (413, NGINX.format("413 Request Entity Too Large").encode(), Kind.REQUEST_REFUSED, "413 Request Entity Too Large"),
+    (429, CHALLENGE, Kind.RATE_LIMITED, "Just a moment..."),
+    (429, b"error code: 1015\n", Kind.RATE_LIMITED, "error code: 1015"),
+    (520, b"error code: 520", Kind.FAILED, "error code: 520"),
+    (521, b"<!doctype html>\n<title>x | 521: Web server is down</title>", Kind.FAILED, "x | 521: Web server is down"),
+    (522, b"<html></html>", Kind.FAILED, "the upstream answered 522 and said nothing"),
+    (524, b"<!-- cf --><html><body><script>a</script>A timeout</body>", Kind.TIMED_OUT, "A timeout"),
+    (526, b"error code: 526", Kind.FAILED, "error code: 526"),
+    (529, b"<html><body>busy</body></html>", Kind.OVERLOADED, "busy"),
+    (200, b"<html><head><title>Log in to the network</title></head></html>", Kind.FAILED, "Log in to the network"),
+]
+
+
+@pytest.mark.parametrize(("code", "page", "kind", "told"), PAGES)
+def test_a_web_page_where_an_answer_was_due_says_nothing_about_the_account(
+    code: int, page: bytes, kind: Kind, told: str
+) -> None:
+    for rows in (MOONSHOT, KIMI_CODE, OPENAI):
+        for media_type in ("text/html; charset=utf-8", "text/plain", ""):
+            error = explain(rows, HttpHead(code, {"content-type": media_type}), page)
+            assert (error.kind, error.message.partition(" (")[0]) == (kind, told)
+
+
+def test_json_that_is_called_a_web_page_is_still_json() -> None:
+    message = "You've reached your 5-hour usage limit."
+    error = explain(KIMI_CODE, HttpHead(403, {"content-type": "text/html"}), body("access_terminated_error", message))
+    assert (error.kind, error.window) == (Kind.QUOTA_EXHAUSTED, "5h")
+
+
+def test_a_proxy_that_asks_for_a_password_is_not_the_callers_fault() -> None:
+    assert explained(MOONSHOT, 407, b"").kind is Kind.UNREACHABLE
 
 
 def test_an_unknown_path_points_at_the_base_url() -> None:
@@ -154,14 +194,33 @@ def test_an_error_inside_a_reply_is_told_by_its_type(type: str, message: str, ki
         ("", "please try again after 20 seconds", 20),
         ("", "Please try again in 1.5s.", 1.5),
         ("", "try again in 1 second", 1),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", "", None),
+        ("1.5", "", 1.5),
+        ("86401", "", 86400),
+        ("", "请在 20 秒后重试", 20),
+        ("1792567680", "", None),
         ("-1", "", None),
+        ("soon", "please try again after 20 seconds", 20),
         ("٧", "", None),
         ("", "please try again later", None),
     ],
 )
 def test_how_long_to_wait_is_read_from_the_header_or_the_text(header: str, text: str, wait: float | None) -> None:
     assert explained(MOONSHOT, 429, body("rate_limit_reached_error", text), retry_after=header).retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("until", "now", "wait"),
+    [
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:27:00 GMT", 60),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:00 GMT", 0),
+        ("Wed, 21 Oct 2126 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 86400),
+        ("Wed, 21 Oct 2020 07:28:00 GMT", "", 0),
+        ("Wed, 21 Oct 2126 07:28:00 GMT", "no date", 86400),
+    ],
+)
+def test_a_date_to_come_back_at_is_counted_from_the_upstreams_own_clock(until: str, now: str, wait: float) -> None:
+    error = explained(MOONSHOT, 429, body("rate_limit_reached_error", ""), retry_after=until, date=now)
+    assert error.retry_after == wait
 
 
 def test_nobody_is_told_to_wait_for_ever() -> None:

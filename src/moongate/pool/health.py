@@ -58,6 +58,10 @@ LONGEST_TOLD = 3600.0
 """Seconds a vendor's `Retry-After` is honoured at most."""
 
 
+BELIEVED = 25.0
+"""Seconds for which a refusal is believed, whatever a vendor's other pages say: they lag behind, and may not see why."""
+
+
 class Rest(Struct, frozen=True):
     """Why an account is not asked, since when and until when: moments on the pool's clock."""
 
@@ -137,7 +141,7 @@ def after_standing(health: Health, kind: Kind, standing: Standing, wall: float, 
     asked_at = standing.asked_at - wall + now
     rest = health.rest
     if exhausted is None:
-        if rest is None or rest.kind is not kind or rest.since > asked_at:
+        if rest is None or rest.kind is not kind or rest.since + BELIEVED > asked_at:
             return health
         return Health(health.strikes, health.kind, health.struck_at, _until(rest, min(rest.until, now)))
     reason, resets_at = exhausted
@@ -146,6 +150,14 @@ def after_standing(health: Health, kind: Kind, standing: Standing, wall: float, 
         return health
     since = rest.since if rest is not None and rest.kind is kind else now
     return Health(max(1, health.strikes), kind, since, Rest(kind, reason, since, until))
+
+
+def revived(health: Health, kinds: frozenset[Kind], now: float) -> Health:
+    """What it rests for, if of `kinds`, is over as far as can be told without a request: the next one is its trial."""
+    rest = health.rest
+    if rest is None or rest.kind not in kinds or rest.until <= now or rest.since + BELIEVED > now:
+        return health
+    return Health(health.strikes, health.kind, health.struck_at, _until(rest, now))
 
 
 def _exhaustion(kind: Kind, standing: Standing) -> tuple[str, float | None] | None:

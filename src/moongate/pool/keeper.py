@@ -83,7 +83,8 @@ def due_at(state: AccountState, looked: float, rounds: Rounds) -> float:
     troubles = _troubles(state)
     if troubles & (MENDED_BY_AN_ANSWER | MENDED_BY_A_STANDING):
         began = max(health.rest.since for health in state.health.values() if health.rest is not None)
-        return began if began > looked else looked + rounds.resting
+        tells_when = bool(troubles & MENDED_BY_A_STANDING) and began > looked
+        return began if tells_when else max(looked, began) + rounds.resting
     windows = state.standing.windows if state.standing else ()
     is_scarce = any(window.used >= SCARCE for window in windows)
     return looked + (rounds.scarce if is_scarce else rounds.usual)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable
 
 import structlog
-from msgspec import structs
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.standing import Standing
@@ -82,10 +81,9 @@ class Roster:
                 _tell(state, scope, learned.rest, now, shared=False)
 
     def revive(self, state: AccountState, kinds: frozenset[Kind], now: float) -> None:
-        """What it rested for is over, as far as can be told without a request; the next one is its trial."""
+        """The vendor has answered a call on its behalf, which ends rests of these kinds."""
         for scope, known in tuple(state.health.items()):
-            if known.rest is not None and known.rest.kind in kinds and known.rest.until > now:
-                state.note(scope, structs.replace(known, rest=structs.replace(known.rest, until=now)))
+            state.note(scope, health.revived(known, kinds, now))
 
     def reset(self, name: str) -> bool:
         """Forget all that is held against an account. False if there is none of this name."""

@@ -5,7 +5,7 @@ stands, `accounts`, `credentials` and `routes` what becomes of it, `tree` what c
 `changes` says which of them a running gateway cannot take over.
 """
 
-from moongate.settings.changes import needs_restart
+from moongate.settings.changes import needs_restart, while_running
 from moongate.settings.errors import SettingsError
 from moongate.settings.load import load
 from moongate.settings.table import ACCOUNT, MODEL, SECTIONS, TABLE, Section, Setting
@@ -28,4 +28,5 @@ __all__ = [
     "SettingsError",
     "load",
     "needs_restart",
+    "while_running",
 ]

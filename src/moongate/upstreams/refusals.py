@@ -5,6 +5,7 @@ to a plan without the model; only the text tells. Each upstream's folder has its
 """
 
 import re
+import time
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -12,10 +13,15 @@ from msgspec import Struct
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.redact import redact
 from moongate.dialects.openai_chat.client import error_of
+from moongate.upstreams.pages import is_page, text_of
 from moongate.wire.http import HttpHead
+from moongate.wire.moments import http_date
 
-_WAIT = re.compile(r"try again (?:after|in) (\d{1,6}(?:\.\d+)?) ?s(?:econds?)?\b", re.IGNORECASE)
-_MARKUP = re.compile(r"<(?:[^<>]{1,200})>")
+_WAIT = re.compile(r"try again (?:after|in) (\d{1,6}(?:\.\d+)?) ?s(?:econds?)?\b|(\d{1,6}) ?秒[之以]?后", re.IGNORECASE)
+_SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+
+LONGEST_WAIT = 24 * 3600.0
+"""Seconds a caller is told to wait at most, whatever the upstream says."""
 
 TEXT_LIMIT = 4000
 """Characters of a refusal's text; the longest that was seen has a few hundred."""
@@ -38,12 +44,16 @@ of theirs."""
 
 
 class Row(Struct, frozen=True):
-    """Matches where every given condition holds. `status` is a range, `text` a pattern searched in type and message."""
+    """Matches where every given condition holds. `status` is a range, `text` a pattern searched in type and message.
+
+    `window`: the part of a plan's quota that is used up, as the vendor's standing names it; empty where it is not told.
+    """
 
     kind: Kind
     status: range = range(100, 600)
     text: str = ""
     hint: str = ""
+    window: str = ""
 
 
 def status(code: int) -> range:
@@ -65,12 +75,34 @@ COMMON = (
     Row(Kind.RATE_LIMITED, status(429)),
     Row(Kind.TIMED_OUT, status(504)),
     Row(Kind.TIMED_OUT, status(408)),
+    Row(Kind.UNREACHABLE, status(407), hint="the proxy on the way asks for a password"),
     Row(Kind.FAILED, status(499)),  # "client closed request": the client it speaks of is us
     Row(Kind.REQUEST_REFUSED, CLIENT_ERRORS),
     Row(Kind.FAILED, SERVER_ERRORS),
     Row(Kind.FAILED),
 )
 """The end of every upstream's table. Anything that matches nothing else is a failure of the upstream."""
+
+_IN_FRONT = "said by something in front of the upstream"
+_FIREWALL = f"{_IN_FRONT}, such as a firewall: it may not like this machine's address"
+
+PAGES = (
+    Row(Kind.CREDENTIAL_REFUSED, status(401), hint=f"{_IN_FRONT}: is the base URL right?"),
+    Row(Kind.MISDIRECTED, range(404, 406), hint="a web page: is the base URL right?"),
+    Row(Kind.FAILED, range(400, 407), hint=_FIREWALL),
+    Row(Kind.REQUEST_REFUSED, status(413), hint=_IN_FRONT),
+    Row(Kind.RATE_LIMITED, status(429), hint=f"{_IN_FRONT}, of this machine's address"),
+    Row(Kind.FAILED, range(409, 499), hint=_FIREWALL),
+    Row(Kind.TIMED_OUT, status(524)),
+    *COMMON,
+)
+"""What a web page means where JSON was due: a proxy, a CDN or a firewall answered, and the upstream was not asked.
+
+So it says nothing about the account, which was not looked at. 403 is the case that matters: such a page is a firewall's
+judgement of an address, or a challenge that passes. To bar the account for it, or the client for good, would both be
+false; as a failure it is tried again, and somewhere else where there is another account. 429 is a limit all the same.
+520 to 526 are a CDN's words for an upstream that it cannot reach: failures, like all of 5xx.
+"""
 
 STANDS_FOR = (
     (r"^(rate_limit|engine_overloaded|exceeded_current_quota)", 429),
@@ -85,11 +117,11 @@ STANDS_FOR = (
 
 def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> GatewayError:
     """The error a refusal stands for, its text fit to be shown: no markup, no credential, no account id."""
-    message, word = error_of(body)
+    is_from_between = is_page(head, body)
+    message, word = (text_of(body), "") if is_from_between else error_of(body)
     code = head.status if head.status >= 400 else _stands_for(word)
-    row = next(row for row in (*rows, *COMMON) if _matches(row, code, f"{word} {message}"))
-    if head.media_type == "text/html":
-        message = _MARKUP.sub(" ", message)
+    table = PAGES if is_from_between else (*rows, *COMMON)
+    row = next(row for row in table if _matches(row, code, f"{word} {message}"))
     message = (
         " ".join(redact(message, *secrets).split())[:TEXT_LIMIT]
         or f"the upstream answered {head.status} and said nothing"
@@ -102,6 +134,7 @@ def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> 
         type=redact(word, *secrets)[:100] if handed_back and word else None,
         retry_after=_wait(head, message),
         upstream_status=head.status,
+        window=row.window,
     )
 
 
@@ -114,9 +147,13 @@ def _matches(row: Row, code: int, text: str) -> bool:
 
 
 def _wait(head: HttpHead, message: str) -> float | None:
-    """Seconds, from the header (official clients read whole seconds there) or from the text of the refusal."""
+    """Seconds, from the header, as a number or as a date, or from the text of the refusal."""
     said = head.headers.get("retry-after", "").strip()
-    if said.isascii() and said.isdigit() and len(said) <= 6:
-        return float(said)
+    if _SECONDS.fullmatch(said):
+        return min(float(said), LONGEST_WAIT)
+    until = http_date(head.headers, "retry-after")
+    if until is not None:
+        now = http_date(head.headers, "date")  # their clock, as it was theirs that the moment was read from
+        return min(max(0.0, until - (time.time() if now is None else now)), LONGEST_WAIT)
     found = _WAIT.search(message)
-    return float(found[1]) if found else None
+    return min(float(found[1] or found[2]), LONGEST_WAIT) if found else None

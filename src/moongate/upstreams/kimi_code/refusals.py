@@ -8,7 +8,17 @@ from moongate.core.errors import Kind
 from moongate.upstreams.refusals import CLIENT_ERRORS, Row, status
 
 REFUSALS = (
+    # Which window is used up follows from the words, and from nothing else: the answer does not say until when.
+    Row(Kind.QUOTA_EXHAUSTED, CLIENT_ERRORS, r"\b5[ -]?hours? usage limit", window="5h"),
+    Row(Kind.QUOTA_EXHAUSTED, CLIENT_ERRORS, r"\b(weekly|7[ -]?days?)\)?( \(7-day\))? usage limit", window="7d"),
+    Row(
+        Kind.QUOTA_EXHAUSTED, CLIENT_ERRORS, r"\bmonthly usage limit|usage limit for this billing cycle", window="month"
+    ),
     Row(Kind.QUOTA_EXHAUSTED, CLIENT_ERRORS, r"reached (your|kimi) [\w() -]{0,40}usage limit|usage limit for this"),
+    # The platform's words, which the official client looks for here as well; a membership has quota, not a balance.
+    Row(Kind.QUOTA_EXHAUSTED, status(429), r"^exceeded_current_quota_error\b|exceeded your current (token )?quota"),
+    # Never seen in Chinese (2026-11). These are the console's words for it, in case.
+    Row(Kind.QUOTA_EXHAUSTED, CLIENT_ERRORS, r"(用量|使用量|额度|配额).{0,12}(上限|用完|用尽|耗尽|不足)"),
     Row(Kind.CLIENT_BARRED, status(403), r"only available for Coding Agents"),
     Row(Kind.MODEL_NOT_IN_PLAN, status(401), r"subscription does not have access|current plan supports"),
     Row(Kind.MODEL_NOT_SERVED, status(401), r"model id does not exist"),

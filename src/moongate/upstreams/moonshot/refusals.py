@@ -10,7 +10,8 @@ REFUSALS = (
         Kind.BALANCE_EXHAUSTED,
         status(429),
         r"exceeded your current (token )?quota|check your account balance|insufficient balance"
-        r"|recharge your account|please recharge|account (is )?in arrears",
+        r"|recharge your account|please recharge|account (is )?in arrears"
+        r"|余额不足|欠费|请充值",
     ),
     Row(
         Kind.CREDENTIAL_REFUSED,

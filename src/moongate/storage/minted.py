@@ -1,6 +1,5 @@
 """A key made at the first start that needs one. It is shown once; only its digest is kept."""
 
-import os
 import secrets
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -9,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from moongate.policy.keys import digest
+from moongate.storage.files import write_private
 
 FILE = "keys.json"
 
@@ -37,17 +37,5 @@ def minted_keys(home: Path) -> tuple[MintedKeys, str | None]:
     key = f"mg-{secrets.token_urlsafe(32)}"
     salt = secrets.token_bytes(32)
     made = MintedKeys(salt, (digest(key, salt),))
-    _write(path, msgspec.json.encode(made))
+    write_private(path, msgspec.json.encode(made))
     return made, key
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, and for the owner's eyes only from the first byte."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scratch = path.with_suffix(".new")
-    scratch.unlink(missing_ok=True)
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)

@@ -8,7 +8,7 @@ import pytest
 
 from moongate.core.identity import Caller
 from moongate.policy.keys import KeyPolicy, Keyring
-from moongate.policy.mint import FILE, MintedKeys, minted_keys
+from moongate.storage.minted import FILE, MintedKeys, minted_keys
 
 
 def keyring(minted: MintedKeys) -> Keyring:
@@ -44,16 +44,6 @@ def test_the_file_is_the_owners_alone_and_holds_no_key(tmp_path: Path) -> None:
     assert key not in held
     assert key.removeprefix("mg-")[:8] not in held
     assert set(json.loads(held)) == {"salt", "digests"}
-
-
-def test_what_a_broken_start_left_behind_is_overwritten(tmp_path: Path) -> None:
-    leftover = (tmp_path / FILE).with_suffix(".new")
-    leftover.write_text("half")
-    leftover.chmod(0o644)
-    _, key = minted_keys(tmp_path)
-    assert key
-    assert not leftover.exists()
-    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
 CORRUPT = [

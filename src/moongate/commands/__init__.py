@@ -1,0 +1,1 @@
+"""What the operator can do from the command line beside serving. Each module is one command."""

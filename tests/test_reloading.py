@@ -1,0 +1,151 @@
+"""What the operator changes while the gateway runs: taken over without dropping a request, or told and not taken."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from harness import Gateway, served, until
+from moongate.app import beside
+from moongate.reloading import Reloading
+from moongate.settings import load
+from moongate.simulator import Simulator
+from moongate.simulator.script import Script
+from moongate.watching import look
+
+FIRST, SECOND = "sk-example-account-aaaa", "sk-example-account-bbbb"
+
+
+def accounts(sim: Simulator, *keys: str, more: str = "") -> str:
+    return more + "".join(
+        f'[[accounts]]\nname = "{key[-1]}"\nupstream = "moonshot"\ncredential = "{key}"\nbase_url = "{sim.platform}"\n'
+        for key in keys
+    )
+
+
+def rewrite(path: Path, text: str) -> None:
+    """As editors do: another file takes the place of the old."""
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(text)
+    scratch.replace(path)
+
+
+@asynccontextmanager
+async def reloaded(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    monkeypatch.setenv("API_PORT", "0")
+    async with served({}, home) as gateway:
+        settings = load(directory=home)
+        async with beside(Reloading(gateway.running, settings, {}, home, every=0.02).run()):
+            await asyncio.sleep(0.1)
+            yield gateway
+
+
+def said(gateway: Gateway, event: str) -> bool:
+    return any(entry["event"] == event for entry in gateway.log)
+
+
+def keys_of(sim: Simulator) -> set[str]:
+    return {seen.headers["authorization"][-4:] for seen in sim.seen if "chat" in seen.path}
+
+
+async def test_another_account_serves_as_soon_as_the_file_names_it(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        async with gateway.ask() as reply:
+            assert reply.status == 200
+        rewrite(tmp_path / "moongate.toml", accounts(sim, SECOND))
+        await until(lambda: said(gateway, "settings taken"))
+        sim.seen.clear()
+        async with gateway.ask() as reply:
+            assert reply.status == 200
+        assert keys_of(sim) == {"bbbb"}
+
+
+async def test_a_reply_under_way_goes_on_by_the_settings_it_began_with(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    sim.enqueue(Script(text="word " * 30, reasoning="", pause=0.02))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        async with gateway.ask(stream=True) as reply:
+            first = await reply.content.readany()
+            rewrite(tmp_path / "moongate.toml", accounts(sim, SECOND))
+            await until(lambda: said(gateway, "settings taken"))
+            rest = await reply.read()
+        assert (first + rest).endswith(b"data: [DONE]\n\n")
+        assert gateway.records()[-1]["outcome"] == "answered"
+        assert keys_of(sim) == {"aaaa"}
+
+
+@pytest.mark.parametrize("broken", ["[[accounts", 'accounts = "none"', "[[accounts]]\nname = 'x'\n", "nonsense = 1"])
+async def test_a_broken_file_is_told_and_the_old_settings_serve_on(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        rewrite(tmp_path / "moongate.toml", broken)
+        await until(lambda: said(gateway, "settings not taken"))
+        (entry,) = [entry for entry in gateway.log if entry["event"] == "settings not taken"]
+        assert "moongate.toml" in entry["reason"] or "accounts" in entry["reason"]
+        async with gateway.ask() as reply:
+            assert reply.status == 200
+        rewrite(tmp_path / "moongate.toml", accounts(sim, SECOND))
+        await until(lambda: said(gateway, "settings taken"))
+
+
+async def test_a_hangup_signal_reads_the_settings_anew(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        monkeypatch.setenv("MAX_RETRIES", "1")  # nothing to be seen in any file
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: said(gateway, "settings taken"))
+
+
+async def test_what_is_known_of_an_account_survives_a_change_of_another(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST, SECOND))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        sim.enqueue(Script(refuse="invalid_authentication"))
+        async with gateway.ask() as reply:
+            assert reply.headers["x-moongate-attempts"] == "2"
+        rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+        await until(lambda: said(gateway, "settings taken"))
+        (report,) = gateway.running.pool.reports()
+        assert (report.name, report.state, report.kind) == ("a", "resting", "credential_refused")
+
+
+async def test_who_may_come_in_still_depends_on_where_it_listens(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that is written down anew is not listened on before a restart, so it opens no door either."""
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST, more='api_host = "0.0.0.0"\n'))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        async with gateway.ask() as reply:
+            assert reply.status == 401
+        rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST, more='api_host = "127.0.0.1"\nmax_retries = 1\n'))
+        await until(lambda: said(gateway, "settings taken"))
+        assert said(gateway, "settings wait for a restart")
+        async with gateway.ask() as reply:
+            assert reply.status == 401
+
+
+def test_what_can_be_seen_of_files_changes_with_them_and_with_what_folders_hold(tmp_path: Path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    views = [look((file, folder))]
+    file.write_text("a")
+    views.append(look((file, folder)))
+    folder.mkdir()
+    (folder / "inner").write_text("b")
+    views.append(look((file, folder)))
+    file.unlink()
+    views.append(look((file, folder)))
+    assert len(set(views)) == 4
