@@ -66,7 +66,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
             assert port in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("serve",), ("simulate",)])
+@pytest.mark.parametrize("arguments", [(), ("serve",), ("simulate",), ("accounts",), ("accounts", "reset")])
 def test_every_command_has_help_with_an_example(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     ended = _run(*arguments, "--help", cwd=tmp_path)
     assert ended.returncode == 0

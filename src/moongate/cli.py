@@ -2,7 +2,7 @@
 `--help` should be quick."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -79,6 +79,27 @@ def simulate(
     from moongate import serving
 
     serving.simulate(host, port)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  moongate login kimi-code
+  moongate login kimi-code --name work"""
+)
+def login(
+    upstream: Annotated[Literal["kimi-code"], typer.Argument(help="Where to log in.")],
+    name: Annotated[str, typer.Option(help="What the login, and the account that uses it, is called.")] = "kimi-code",
+    config: Config = None,
+) -> None:
+    """Log in with a membership, by confirming a code in a browser.
+
+    The login is kept in MOONGATE_HOME and renews itself. A login of the same name is replaced once the new one has
+    succeeded. MOONGATE_SECRET seals it.
+    """
+    from moongate.commands import login as command
+
+    raise typer.Exit(command.logged_in(_given(config), name))
 
 
 accounts_app = typer.Typer(

@@ -56,8 +56,9 @@ class Vendor:
 
 
 def account(name: str = "main", base_url: str = "https://api.moonshot.ai/v1") -> Account:
-    upstream = kimi_code if "coding" in base_url else moonshot
-    return Account(name, upstream(base_url, "moongate/test"), FixedKey(Sealed(KEY)))
+    if "coding" in base_url:
+        return Account(name, kimi_code(base_url, "moongate/test"), FixedKey(Sealed("sk-kimi-example-0123456789")))
+    return Account(name, moonshot(base_url, "moongate/test"), FixedKey(Sealed(KEY)))
 
 
 CODING = "https://api.kimi.com/coding/v1"

@@ -131,46 +131,45 @@ WALL = 1_000_000.0
 NOW = 50.0
 
 
-def at(asked_at: float, *windows: Window, balance: float | None = None) -> Standing:
-    """`asked_at` on the pool's clock."""
-    return Standing(WALL - NOW + asked_at, windows, balance, "CNY" if balance is not None else "")
+def standing(*windows: Window, balance: float | None = None) -> Standing:
+    return Standing(WALL, windows, balance, "CNY" if balance is not None else "")
 
 
 def test_an_exhausted_window_rests_before_it_is_refused_until_it_is_reset() -> None:
-    standing = at(NOW, Window("5h", 1.0, WALL + 600), Window("7d", 0.4, WALL + 9000))
-    rest = after_standing(WELL, Kind.QUOTA_EXHAUSTED, standing, WALL, NOW).rest
+    told = standing(Window("5h", 1.0, WALL + 600), Window("7d", 0.4, WALL + 9000))
+    rest = after_standing(WELL, Kind.QUOTA_EXHAUSTED, told, NOW, NOW, WALL).rest
     assert rest == Rest(Kind.QUOTA_EXHAUSTED, "the plan's quota is used up: 5h", NOW, NOW + 600)
 
 
 def test_of_two_exhausted_windows_the_later_reset_counts() -> None:
-    standing = at(NOW, Window("5h", 1.0, WALL + 600), Window("7d", 1.2, WALL + 9000))
-    rest = after_standing(WELL, Kind.QUOTA_EXHAUSTED, standing, WALL, NOW).rest
+    told = standing(Window("5h", 1.0, WALL + 600), Window("7d", 1.2, WALL + 9000))
+    rest = after_standing(WELL, Kind.QUOTA_EXHAUSTED, told, NOW, NOW, WALL).rest
     assert rest is not None
     assert (rest.reason, rest.until) == ("the plan's quota is used up: 5h and 7d", NOW + 9000)
 
 
 def test_an_exhausted_window_without_a_reset_is_looked_at_again_in_two_minutes() -> None:
-    rest = after_standing(WELL, Kind.QUOTA_EXHAUSTED, at(NOW, Window("5h", 1.0)), WALL, NOW).rest
+    rest = after_standing(WELL, Kind.QUOTA_EXHAUSTED, standing(Window("5h", 1.0)), NOW, NOW, WALL).rest
     assert rest is not None
     assert rest.until == NOW + 120
 
 
 def test_no_money_rests() -> None:
-    rest = after_standing(WELL, Kind.BALANCE_EXHAUSTED, at(NOW, balance=0.0), WALL, NOW).rest
+    rest = after_standing(WELL, Kind.BALANCE_EXHAUSTED, standing(balance=0.0), NOW, NOW, WALL).rest
     assert rest is not None
     assert (rest.reason, rest.until) == ("the balance is 0 CNY", NOW + 120)
 
 
 def test_room_again_ends_the_rest_and_leaves_the_next_request_as_a_trial() -> None:
     refused = failed(Kind.QUOTA_EXHAUSTED)
-    mended = after_standing(refused, Kind.QUOTA_EXHAUSTED, at(NOW, Window("5h", 0.1, WALL + 600)), WALL, NOW)
+    mended = after_standing(refused, Kind.QUOTA_EXHAUSTED, standing(Window("5h", 0.1, WALL + 600)), NOW, NOW, WALL)
     assert mended.rest is not None
     assert (mended.rest.until, mended.strikes) == (NOW, 1)
 
 
 def test_a_refusal_is_believed_for_a_while_whatever_the_vendors_pages_say() -> None:
     refused = after_failure(WELL, GatewayError(Kind.QUOTA_EXHAUSTED, "no"), 40.0, 45.0, shared=False)
-    assert after_standing(refused, Kind.QUOTA_EXHAUSTED, at(NOW, Window("5h", 0.99)), WALL, NOW) == refused
+    assert after_standing(refused, Kind.QUOTA_EXHAUSTED, standing(Window("5h", 0.99)), NOW, NOW, WALL) == refused
     barred = after_failure(WELL, GatewayError(Kind.ACCOUNT_BARRED, "no"), 40.0, 45.0, shared=False)
     assert revived(barred, frozenset({Kind.ACCOUNT_BARRED}), 45.0 + BELIEVED - 1) == barred
 
@@ -185,9 +184,9 @@ def test_after_that_an_answer_of_the_vendor_ends_the_rests_it_speaks_against() -
 
 def test_money_says_nothing_of_other_troubles() -> None:
     refused = failed(Kind.CREDENTIAL_REFUSED)
-    assert after_standing(refused, Kind.BALANCE_EXHAUSTED, at(NOW, balance=5.0), WALL, NOW) == refused
+    assert after_standing(refused, Kind.BALANCE_EXHAUSTED, standing(balance=5.0), NOW, NOW, WALL) == refused
 
 
 def test_no_money_does_not_shorten_another_rest() -> None:
     gone = failed(Kind.LOGIN_EXPIRED)
-    assert after_standing(gone, Kind.BALANCE_EXHAUSTED, at(NOW, balance=-1.0), WALL, NOW) == gone
+    assert after_standing(gone, Kind.BALANCE_EXHAUSTED, standing(balance=-1.0), NOW, NOW, WALL) == gone

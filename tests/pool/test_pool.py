@@ -306,13 +306,13 @@ async def test_what_is_the_requests_fault_burns_no_account(kind: Kind) -> None:
 def test_a_known_standing_rests_an_account_before_it_is_refused() -> None:
     async def act() -> None:
         of = Pool([Account(name, CODING, FixedKey(Sealed(name))) for name in "ab"], wall=lambda: WALL + now())
-        of.learn(of.states[0], Standing(WALL, (Window("5h", 1.0, WALL + 100),)))
+        of.learn(of.states[0], Standing(WALL, (Window("5h", 1.0, WALL + 100),)), now())
         way = asking(Route("kimi-code", "k3"))
         for _ in range(3):
             async with of.lease(way) as lease:
                 assert lease.account.name == "b"
         await asyncio.sleep(30)
-        of.learn(of.states[0], Standing(WALL + 30, (Window("5h", 0.2, WALL + 100),)))
+        of.learn(of.states[0], Standing(WALL + 30, (Window("5h", 0.2, WALL + 100),)), now())
         async with of.lease(way) as lease:
             assert lease.account.name == "a"
 
@@ -323,7 +323,7 @@ def test_quota_that_is_reset_soonest_goes_first_among_the_idle() -> None:
     async def act() -> None:
         of = Pool([Account(name, CODING, FixedKey(Sealed(name))) for name in "abc"], wall=lambda: WALL + now())
         for state, hours in zip(of.states, (100, 2, 5), strict=True):
-            of.learn(state, Standing(WALL, (Window("7d", 0.5, WALL + hours * 3600),)))
+            of.learn(state, Standing(WALL, (Window("7d", 0.5, WALL + hours * 3600),)), now())
         way = asking(Route("kimi-code", "k3"))
         async with of.lease(way) as first, of.lease(way) as second, of.lease(way) as third:
             assert first.account.name + second.account.name + third.account.name == "bac"

@@ -134,14 +134,13 @@ def eased(health: Health, now: float) -> Health:
     return Health(health.strikes, health.kind, health.struck_at, _until(rest, now + SHARED_LONGEST))
 
 
-def after_standing(health: Health, kind: Kind, standing: Standing, wall: float, now: float) -> Health:
+def after_standing(health: Health, kind: Kind, standing: Standing, asked: float, now: float, wall: float) -> Health:
     """What a vendor's word on quota or balance (`kind`) means: exhausted rests before it is refused, and what has room
-    again need not rest. `wall` is `now` in seconds since 1970."""
+    again need not rest. `asked`: when the vendor was; `wall` is `now` in seconds since 1970."""
     exhausted = _exhaustion(kind, standing)
-    asked_at = standing.asked_at - wall + now
     rest = health.rest
     if exhausted is None:
-        if rest is None or rest.kind is not kind or rest.since + BELIEVED > asked_at:
+        if rest is None or rest.kind is not kind or rest.since + BELIEVED > asked:
             return health
         return Health(health.strikes, health.kind, health.struck_at, _until(rest, min(rest.until, now)))
     reason, resets_at = exhausted

@@ -77,7 +77,7 @@ class Holding:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """No other process renews it meanwhile, as far as the store can see to that. Raises GatewayError (TIMED_OUT)."""
+        """No other process renews it meanwhile, if the store can see to that. Raises GatewayError (TIMED_OUT)."""
         async with AsyncExitStack() as held:
             try:
                 await held.enter_async_context(self.store.lock())

@@ -64,7 +64,7 @@ class Keeper:
 
     async def look(self, state: AccountState) -> None:
         """Ask the vendor about one account, and keep what it says."""
-        self._looked[state.account.name] = asyncio.get_running_loop().time()
+        asked = self._looked[state.account.name] = asyncio.get_running_loop().time()
         upstream = state.account.upstream
         try:
             standing: Standing | None = await ask(state.account, upstream.standing, self._transport)
@@ -74,7 +74,7 @@ class Keeper:
             _log.info("account not asked", account=state.account.name, kind=error.kind.code, reason=error.message)
             return
         if standing is not None:
-            self._pool.learn(state, standing)
+            self._pool.learn(state, standing, asked)
         self._pool.revive(state, MENDED_BY_AN_ANSWER)
 
 

@@ -126,8 +126,9 @@ class Pool:
         self._serve_waiting()
         return found
 
-    def learn(self, state: AccountState, standing: Standing) -> None:
-        self._roster.learn(state, standing, _now(), self._wall())
+    def learn(self, state: AccountState, standing: Standing, asked: float) -> None:
+        """What its vendor says of an account, which was asked at this moment."""
+        self._roster.learn(state, standing, asked, _now(), self._wall())
         self._serve_waiting()
 
     def revive(self, state: AccountState, kinds: frozenset[Kind]) -> None:

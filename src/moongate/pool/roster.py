@@ -69,13 +69,13 @@ class Roster:
         for scope, known in tuple(state.troubles(model)):
             state.note(scope, health.after_success(known, began))
 
-    def learn(self, state: AccountState, standing: Standing, now: float, wall: float) -> None:
+    def learn(self, state: AccountState, standing: Standing, asked: float, now: float, wall: float) -> None:
         """What its vendor says of an account. Of a plan it is said for the usual models; others may have more left."""
-        state.standing, state.standing_at = standing, now
+        state.standing = standing
         usual = f"group {state.account.upstream.group('')}"
         for scope, kind in ((usual, Kind.QUOTA_EXHAUSTED), ("account", Kind.BALANCE_EXHAUSTED)):
             known = state.health.get(scope, WELL)
-            learned = health.after_standing(known, kind, standing, wall, now)
+            learned = health.after_standing(known, kind, standing, asked, now, wall)
             state.note(scope, learned)
             if learned.rest is not None and known.rest is None:
                 _tell(state, scope, learned.rest, now, shared=False)

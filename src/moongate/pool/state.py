@@ -1,6 +1,5 @@
 """What the pool knows of one account while it runs: how busy it is, how it fares, and how it stands with its vendor."""
 
-import math
 from collections.abc import Iterator
 
 from msgspec import Struct, field
@@ -17,7 +16,7 @@ MOST_SCOPES = 200
 
 class AccountState(Struct, eq=False):
     """`turn`: when it was last leased, counted in leases. `on_trial`: the scopes for which a request is under way that
-    will tell whether a rest is really over. `standing_at`: moment of the standing, on the pool's clock."""
+    will tell whether a rest is really over."""
 
     account: Account
     leased: int = 0
@@ -29,7 +28,6 @@ class AccountState(Struct, eq=False):
     requests: Pace | None = None
     tokens: Pace | None = None
     standing: Standing | None = None
-    standing_at: float = -math.inf
 
     @classmethod
     def of(cls, account: Account) -> "AccountState":

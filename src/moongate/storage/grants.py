@@ -52,7 +52,7 @@ class GrantFile:
         self.path = path
         self.upstream = upstream
         self.oauth_host = oauth_host
-        self._seal = seal
+        self.seal = seal
 
     @property
     def name(self) -> str:
@@ -66,7 +66,7 @@ class GrantFile:
         except FileNotFoundError:
             return None
         try:
-            kept = msgspec.json.decode(self._seal.open(data, self.path), type=Kept)
+            kept = msgspec.json.decode(self.seal.open(data, self.path), type=Kept)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{self.path} cannot be read: {error}") from None
         self.upstream, self.oauth_host = kept.upstream, kept.oauth_host
@@ -84,7 +84,7 @@ class GrantFile:
             device=grant.device,
             oauth_host=self.oauth_host,
         )
-        write_private(self.path, self._seal.close(msgspec.json.encode(kept)))
+        write_private(self.path, self.seal.close(msgspec.json.encode(kept)))
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:

@@ -74,6 +74,7 @@ COMMON = (
     Row(Kind.OVERLOADED, range(400, 600), r"engine_overloaded_error|\boverload"),
     Row(Kind.RATE_LIMITED, status(429)),
     Row(Kind.TIMED_OUT, status(504)),
+    Row(Kind.TIMED_OUT, status(524)),  # a CDN's
     Row(Kind.TIMED_OUT, status(408)),
     Row(Kind.UNREACHABLE, status(407), hint="the proxy on the way asks for a password"),
     Row(Kind.FAILED, status(499)),  # "client closed request": the client it speaks of is us
@@ -93,7 +94,6 @@ PAGES = (
     Row(Kind.REQUEST_REFUSED, status(413), hint=_IN_FRONT),
     Row(Kind.RATE_LIMITED, status(429), hint=f"{_IN_FRONT}, of this machine's address"),
     Row(Kind.FAILED, range(409, 499), hint=_FIREWALL),
-    Row(Kind.TIMED_OUT, status(524)),
     *COMMON,
 )
 """What a web page means where JSON was due: a proxy, a CDN or a firewall answered, and the upstream was not asked.
@@ -101,7 +101,7 @@ PAGES = (
 So it says nothing about the account, which was not looked at. 403 is the case that matters: such a page is a firewall's
 judgement of an address, or a challenge that passes. To bar the account for it, or the client for good, would both be
 false; as a failure it is tried again, and somewhere else where there is another account. 429 is a limit all the same.
-520 to 526 are a CDN's words for an upstream that it cannot reach: failures, like all of 5xx.
+520 to 526 are a CDN's words for an upstream that it cannot reach: failures, like most of 5xx.
 """
 
 STANDS_FOR = (

@@ -1,13 +1,13 @@
-"""How a person logs in to Kimi Code, and how a login is renewed: OAuth's device flow (RFC 8628), as the official clients
-speak it (their public sources, 2026; what was measured is said where it matters).
+"""How a person logs in to Kimi Code, and how a login is renewed: OAuth's device flow (RFC 8628), as the official
+clients speak it (their public sources, 2026; what was measured is said where it matters).
 
-Who asks is told honestly: our own name and version, the operator's user agent, and a number made for this login, so that
-the vendor can tell one installation from another. Nothing is sent of the machine.
+Who asks is told honestly: our own name and version, the operator's user agent, and a number made for this login, so
+that the vendor can tell one installation from another. Nothing is sent of the machine.
 """
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -19,7 +19,7 @@ from moongate.core.errors import GatewayError, Kind
 from moongate.core.grant import Grant
 from moongate.core.sealed import Sealed
 from moongate.upstreams import refusals
-from moongate.upstreams.refusals import CLIENT_ERRORS, Row, status
+from moongate.upstreams.refusals import Row, status
 from moongate.wire.http import Flow, HttpCall, HttpReply
 from moongate.wire.numbers import number
 
@@ -36,25 +36,29 @@ INTERVAL = 5.0
 SLOWER = 5.0
 """Seconds that `slow_down` adds to the interval, for this and all later polls (RFC 8628, 3.5)."""
 
-REFUSALS = (
-    Row(Kind.LOGIN_EXPIRED, text=r"^invalid_grant\b"),
-    Row(Kind.LOGIN_EXPIRED, status(401)),
-    Row(Kind.LOGIN_EXPIRED, status(403)),
-    Row(Kind.LOGIN_EXPIRED, text=r"^expired_token\b"),
-    Row(Kind.CREDENTIAL_REFUSED, text=r"^access_denied\b"),
-    Row(Kind.MISDIRECTED, status(404), hint="is KIMI_CODE_OAUTH_HOST right?"),
-)
-"""How a login ends: `invalid_grant` comes with 400. Everything else may pass, or is a fault of ours or the server's."""
+_MISDIRECTED = Row(Kind.MISDIRECTED, status(404), hint="is KIMI_CODE_OAUTH_HOST right?")
 
-SENTENCES = {
-    "expired_token": "the code was not confirmed in time",
-    "access_denied": "the login was declined",
-    "invalid_grant": "the login can no longer be renewed: log in again with `moongate login kimi-code`",
-}
-"""What a person should read instead of the server's words."""
+LOGIN = (
+    Row(Kind.LOGIN_EXPIRED, text=r"^expired_token\b", hint="the code was not confirmed in time"),
+    Row(Kind.CREDENTIAL_REFUSED, text=r"^access_denied\b", hint="the login was declined"),
+    _MISDIRECTED,
+)
+
+_LOG_IN = "log in again: `moongate login kimi-code`"
+
+RENEWAL = (
+    Row(Kind.LOGIN_EXPIRED, text=r"^invalid_grant\b", hint=_LOG_IN),  # it comes with 400
+    Row(Kind.LOGIN_EXPIRED, status(401), hint=_LOG_IN),
+    Row(Kind.LOGIN_EXPIRED, status(403), hint=_LOG_IN),
+    _MISDIRECTED,
+)
+"""How a login ends. Everything else may pass, or is a fault of ours or the server's."""
 
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 _URL = re.compile(r"https?://[!-~]{1,2000}")
+
+NAME = "kimi-code"
+"""What a login is called that was given no name."""
 
 _object = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -88,16 +92,21 @@ class Waiting(Struct, frozen=True):
 WAITING = {"authorization_pending": Waiting("pending"), "slow_down": Waiting("slow_down")}
 
 
+def command(name: str = NAME) -> str:
+    """By which a person makes this login anew."""
+    return "moongate login kimi-code" + (f" --name {name}" if name != NAME else "")
+
+
 def begin(host: str, identity: Identity) -> Flow[DeviceCode]:
     """A code for a person to confirm. Raises GatewayError."""
     reply = yield _call(host, "device_authorization", identity, {})
-    said = _said(reply)
+    said = _said(reply, LOGIN)
     url = next((url for name in ("verification_uri_complete", "verification_uri") if (url := _url(said, name))), "")
-    code, user_code = _token(said, "device_code"), said.get("user_code")
-    if not url or not code or not isinstance(user_code, str) or not user_code.isprintable():
+    code, user_code = _token(said, "device_code"), _word(said, "user_code")
+    if not url or not code or not user_code:
         raise GatewayError.protocol("the login server's answer has no code in it, or no address to confirm it at")
     lifetime, interval = _seconds(said, "expires_in", CODE_LIFETIME), _seconds(said, "interval", INTERVAL)
-    return DeviceCode(Sealed(code), user_code[:40], url, lifetime, interval)
+    return DeviceCode(Sealed(code), user_code, url, lifetime, interval)
 
 
 def poll(
@@ -105,15 +114,15 @@ def poll(
 ) -> Flow[Grant | Waiting]:
     """Whether it was confirmed. `clock` is in seconds since 1970.
 
-    Raises GatewayError: LOGIN_EXPIRED where nobody did in time, CREDENTIAL_REFUSED where it was declined. What may pass
-    has a kind that may be tried again.
+    Raises GatewayError: LOGIN_EXPIRED where nobody did so in time, CREDENTIAL_REFUSED where it was declined. What may
+    pass has a kind that may be tried again.
     """
     asked_at = clock()
     reply = yield _call(host, "token", identity, {"device_code": code.code.reveal(), "grant_type": DEVICE_GRANT})
     word = _fields(reply.body).get("error")  # before the status: 400 was measured, 200 is reported
     if isinstance(word, str) and word in WAITING:
         return WAITING[word]
-    return _grant(_said(reply, code.code), asked_at, identity.device, refresh=None)
+    return _grant(_said(reply, LOGIN, code.code), asked_at, identity.device, refresh=None)
 
 
 def renew(host: str, grant: Grant, identity: Identity, clock: Callable[[], float] = time.time) -> Flow[Grant]:
@@ -125,7 +134,12 @@ def renew(host: str, grant: Grant, identity: Identity, clock: Callable[[], float
     asked_at = clock()
     form = {"grant_type": "refresh_token", "refresh_token": grant.refresh.reveal()}
     reply = yield _call(host, "token", Identity(identity.user_agent, grant.device), form)
-    said = _said(reply, grant.refresh, grant.access)
+    try:
+        said = _said(reply, RENEWAL, grant.refresh, grant.access)
+    except GatewayError as error:
+        if error.kind.retry == "never":  # who asks for a model meanwhile is not to blame
+            raise GatewayError(Kind.FAILED, error.message, upstream_status=error.upstream_status) from error
+        raise
     return _grant(said, asked_at, grant.device, refresh=grant.refresh)
 
 
@@ -143,22 +157,12 @@ def _call(host: str, path: str, identity: Identity, form: Mapping[str, str]) -> 
     return HttpCall("POST", f"{host.rstrip('/')}/api/oauth/{path}", headers, body)
 
 
-def _said(reply: HttpReply, *secrets: Sealed) -> Mapping[str, object]:
+def _said(reply: HttpReply, rows: Iterable[Row], *secrets: Sealed) -> Mapping[str, object]:
     """What was answered, if it was no refusal. Raises GatewayError."""
     said = _fields(reply.body)
     if said.get("error") or not 200 <= reply.head.status < 300:
-        raise _refusal(reply, said.get("error"), *secrets)
+        raise refusals.explain(rows, reply.head, reply.body, *(secret.reveal() for secret in secrets))
     return said
-
-
-def _refusal(reply: HttpReply, word: object, *secrets: Sealed) -> GatewayError:
-    error = refusals.explain(REFUSALS, reply.head, reply.body, *(secret.reveal() for secret in secrets))
-    if error.kind.retry == "never":  # whoever asks for a model has no part in this
-        return GatewayError(Kind.FAILED, error.message, upstream_status=error.upstream_status)
-    if error.kind in (Kind.LOGIN_EXPIRED, Kind.CREDENTIAL_REFUSED):
-        sentence = SENTENCES.get(word if isinstance(word, str) else "", SENTENCES["invalid_grant"])
-        return GatewayError(error.kind, sentence, upstream_status=error.upstream_status)
-    return error
 
 
 def _grant(said: Mapping[str, object], asked_at: float, device: str, *, refresh: Sealed | None) -> Grant:
@@ -188,6 +192,12 @@ def _token(said: Mapping[str, object], name: str) -> str:
     """Fit to be sent in a header; empty where there is none."""
     value = said.get(name)
     return value if isinstance(value, str) and _TOKEN.fullmatch(value) else ""
+
+
+def _word(said: Mapping[str, object], name: str) -> str:
+    """Fit to be shown on a terminal; empty where there is none."""
+    value = said.get(name)
+    return value if isinstance(value, str) and value.isprintable() and len(value) <= 100 else ""
 
 
 def _url(said: Mapping[str, object], name: str) -> str:

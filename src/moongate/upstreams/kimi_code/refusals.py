@@ -19,9 +19,10 @@ REFUSALS = (
     Row(Kind.QUOTA_EXHAUSTED, status(429), r"^exceeded_current_quota_error\b|exceeded your current (token )?quota"),
     # Never seen in Chinese (2026-11). These are the console's words for it, in case.
     Row(Kind.QUOTA_EXHAUSTED, CLIENT_ERRORS, r"(用量|使用量|额度|配额).{0,12}(上限|用完|用尽|耗尽|不足)"),
-    Row(Kind.CLIENT_BARRED, status(403), r"only available for Coding Agents"),
-    Row(Kind.MODEL_NOT_IN_PLAN, status(401), r"subscription does not have access|current plan supports"),
-    Row(Kind.MODEL_NOT_SERVED, status(401), r"model id does not exist"),
+    # Words that can mean nothing else, under whatever status they come next.
+    Row(Kind.CLIENT_BARRED, CLIENT_ERRORS, r"only available for Coding Agents"),
+    Row(Kind.MODEL_NOT_IN_PLAN, CLIENT_ERRORS, r"subscription does not have access|current plan supports"),
+    Row(Kind.MODEL_NOT_SERVED, CLIENT_ERRORS, r"model id does not exist"),
     Row(
         Kind.CREDENTIAL_REFUSED,
         status(401),
