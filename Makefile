@@ -7,7 +7,7 @@ LOCK   := uv pip compile --quiet --universal --python-version 3.11 --generate-ha
           --no-annotate --custom-compile-command "make lock" pyproject.toml --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test check unit lock clean
+.PHONY: help install install-test run test check unit soak lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ check: install-test ## style, types and the direction of imports
 
 unit: install-test ## the tests alone; ARGS="-k words" picks some
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: install-test ## twenty minutes of requests over failing accounts; ARGS="--minutes 1" for less
+	$(BIN)/python tests/soak/soak.py $(ARGS)
 
 lock: ## resolve the requirements anew (needs uv)
 	$(LOCK) --output-file requirements/runtime.txt

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from moongate.catalog import Catalog, real_name
+from moongate.catalog import Catalog
 from moongate.core.hosts import is_this_machine
 from moongate.core.sealed import Sealed
 from moongate.discovery import Discovery
@@ -19,24 +19,15 @@ from moongate.http.endpoint import Endpoint
 from moongate.http.pages import Pages
 from moongate.http.server import Server
 from moongate.policy.keys import KeyPolicy, Keyring
-from moongate.pool.account import Account
-from moongate.pool.credentials import FixedKey
 from moongate.pool.keeper import Keeper
 from moongate.pool.own import OwnAccounts
 from moongate.pool.pool import Pool
-from moongate.settings import AccountSetting, Settings
-from moongate.simulator import simulator
+from moongate.settings import Settings
 from moongate.storage.minted import minted_keys
 from moongate.surfaces import SURFACES, TWINS
 from moongate.telemetry.log import RequestLog
-from moongate.upstreams.chat_api import ChatApi
-from moongate.upstreams.kimi_code import kimi_code
-from moongate.upstreams.moonshot import moonshot
-from moongate.upstreams.openai import provider
 from moongate.upstreams.transport import AiohttpTransport
-
-DEMO = AccountSetting(name="demo", upstream="simulator", credential=Sealed("sk-example-demo"), base_url=None)
-"""What serves when no account is configured: the built-in simulator, which says that it is one."""
+from moongate.wiring import Wiring, upstreams_for_callers
 
 FOREVER = 10 * 365 * 24 * 3600.0
 
@@ -74,20 +65,19 @@ class Running:
     follows from the settings is made anew by `take`.
     """
 
-    def __init__(self, transport: AiohttpTransport, pool: Pool, held: AsyncExitStack, word: Sealed | None) -> None:
+    def __init__(self, transport: AiohttpTransport, pool: Pool, wiring: Wiring, word: Sealed | None) -> None:
         self.app = Switch()
         self.pool = pool
         self.transport = transport
         self.is_demo = False
         self.catalog = Catalog(())
-        self._held = held
+        self._wiring = wiring
         self._word = word
         self._discovery: Discovery | None = None
-        self._simulator = ""
 
     async def take(self, settings: Settings, policy: KeyPolicy) -> None:
         """Serve by these settings from now on. Requests under way end by those they began with."""
-        accounts = await self._accounts(settings)
+        accounts = await self._wiring.accounts(settings)
         self.is_demo = not settings.accounts
         self.catalog = Catalog(accounts, {model.name: model.routes for model in settings.models}, self.catalog)
         discovery = Discovery(self.catalog, accounts, self.transport)
@@ -101,12 +91,6 @@ class Running:
     async def close(self) -> None:
         if self._discovery is not None:
             await self._discovery.close()
-
-    async def _accounts(self, settings: Settings) -> tuple[Account, ...]:
-        wanted = settings.accounts or (DEMO,)
-        if not self._simulator and any(account.upstream == "simulator" and not account.base_url for account in wanted):
-            self._simulator = (await self._held.enter_async_context(simulator())).url
-        return tuple(_account(setting, settings.user_agent, self._simulator) for setting in wanted)
 
 
 class Switch:
@@ -130,7 +114,9 @@ async def running(settings: Settings, policy: KeyPolicy, word: Sealed | None = N
     async with AsyncExitStack() as held:
         transport = await held.enter_async_context(AiohttpTransport())
         pool = Pool()
-        gateway = Running(transport, pool, held, word)
+        wiring = Wiring(transport, held)
+        held.push_async_callback(wiring.close)
+        gateway = Running(transport, pool, wiring, word)
         held.push_async_callback(gateway.close)
         await gateway.take(settings, policy)
         await held.enter_async_context(beside(Keeper(pool, transport).run()))
@@ -157,7 +143,7 @@ def _server(
     transport: AiohttpTransport,
     word: Sealed | None,
 ) -> Server:
-    own = OwnAccounts(_upstreams_for_callers(settings))
+    own = OwnAccounts(upstreams_for_callers(settings))
     keys = Keyring(policy, own.is_credential)
     dispatch = Dispatch(pool, transport, _patience(settings))
     gateway = Gateway(keys, own, discovery, dispatch, buffered=settings.buffered)
@@ -188,33 +174,6 @@ def _server(
         allowed_origins=settings.listen.allowed_origins,
         trusted_proxies=settings.listen.trusted_proxies,
     )
-
-
-def _account(setting: AccountSetting, user_agent: str, simulated: str) -> Account:
-    return Account(
-        name=setting.name,
-        upstream=_upstream(setting, setting.base_url or f"{simulated}/v1", user_agent),
-        credential=FixedKey(setting.credential or Sealed("")),
-        max_concurrency=setting.max_concurrency,
-        rpm=setting.rpm,
-        tpm=setting.tpm,
-        models=frozenset(real_name(setting.upstream, model) for model in setting.models) or None,
-    )
-
-
-def _upstream(setting: AccountSetting, base_url: str, user_agent: str) -> ChatApi:
-    if setting.provider is not None:
-        return provider(setting.provider, base_url, user_agent)
-    if setting.upstream == "kimi-code":
-        return kimi_code(base_url, user_agent)
-    return moonshot(base_url, user_agent, setting.upstream)
-
-
-def _upstreams_for_callers(settings: Settings) -> Mapping[str, ChatApi]:
-    return {
-        "moonshot": moonshot(settings.platform_url, settings.user_agent),
-        "kimi-code": kimi_code(settings.code_url, settings.user_agent),
-    }
 
 
 def _patience(settings: Settings) -> Patience:

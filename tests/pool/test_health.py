@@ -187,6 +187,16 @@ def test_money_says_nothing_of_other_troubles() -> None:
     assert after_standing(refused, Kind.BALANCE_EXHAUSTED, standing(balance=5.0), NOW, NOW, WALL) == refused
 
 
+def test_money_beside_a_plan_pays_for_what_goes_beyond_it() -> None:
+    told = standing(Window("5h", 1.0, WALL + 600), balance=3.0)
+    assert after_standing(WELL, Kind.QUOTA_EXHAUSTED, told, NOW, NOW, WALL) == WELL
+
+
+def test_a_plan_serves_without_money_beside_it() -> None:
+    told = standing(Window("5h", 0.5, WALL + 600), balance=0.0)
+    assert after_standing(WELL, Kind.BALANCE_EXHAUSTED, told, NOW, NOW, WALL) == WELL
+
+
 def test_no_money_does_not_shorten_another_rest() -> None:
     gone = failed(Kind.LOGIN_EXPIRED)
     assert after_standing(gone, Kind.BALANCE_EXHAUSTED, standing(balance=-1.0), NOW, NOW, WALL) == gone

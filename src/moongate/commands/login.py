@@ -12,7 +12,7 @@ from moongate.commands.given import TROUBLE, WELL, WRONG, say, settings_of
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.grant import Grant
 from moongate.settings import Settings
-from moongate.settings.values import account_name
+from moongate.settings.values import ACCOUNT_NAMED
 from moongate.storage.grants import GrantFile, file_of
 from moongate.storage.seal import Seal
 from moongate.upstreams.driver import Transport, run
@@ -55,10 +55,7 @@ def logged_in(given: Mapping[str, object], name: str) -> int:
 
 
 def _wrong(settings: Settings, name: str) -> str:
-    try:
-        if name.startswith(".") or account_name(name) != name:
-            raise ValueError
-    except ValueError:
+    if name.startswith(".") or not ACCOUNT_NAMED.fullmatch(name):
         return "must be a name in small letters, digits and . _ -, of at most 64, not beginning with a dot"
     is_used = any(account.login == name for account in settings.accounts)
     if not is_used and any(account.name == name for account in settings.accounts):

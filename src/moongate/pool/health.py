@@ -59,7 +59,7 @@ LONGEST_TOLD = 3600.0
 
 
 BELIEVED = 25.0
-"""Seconds for which a refusal is believed, whatever a vendor's other pages say: they lag behind, and may not see why."""
+"""Seconds for which a refusal is believed whatever a vendor's other pages say: they lag behind, or see only a part."""
 
 
 class Rest(Struct, frozen=True):
@@ -160,12 +160,14 @@ def revived(health: Health, kinds: frozenset[Kind], now: float) -> Health:
 
 
 def _exhaustion(kind: Kind, standing: Standing) -> tuple[str, float | None] | None:
-    """Why nothing is left, and when something will be; None if there is something."""
+    """Why nothing is left, and when something will be; None if there is something. Money beside a plan pays for what
+    goes beyond it."""
+    money = standing.balance or 0.0
     if kind is Kind.BALANCE_EXHAUSTED:
-        spent = standing.balance is not None and standing.balance <= 0
+        spent = standing.balance is not None and money <= 0 and not standing.windows
         return (f"the balance is {standing.balance:g} {standing.currency}".strip(), None) if spent else None
     used_up = [window for window in standing.windows if window.is_exhausted]
-    if not used_up:
+    if not used_up or money > 0:
         return None
     names = " and ".join(window.name for window in used_up)
     resets = [window.resets_at for window in used_up]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
+from msgspec import Struct
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.grant import Grant
@@ -29,17 +30,21 @@ MOST_OF_ITS_LIFE = 0.8
 GOOD_FOR = 30.0
 """Seconds a token must still be good for, so that nobody has to wait while it is renewed."""
 
-PAUSES = (1.0, 2.0)
-"""Seconds between the tries of one renewal, one try more than there are pauses. As the official clients do."""
 
-SECOND_LOOK = 0.1
-"""Seconds after a refused renewal at which the store is looked at once more: somebody may have been quicker."""
+class Pauses(Struct, frozen=True):
+    """In seconds. `tries`: between the tries of one renewal, as the official clients wait. `second_look`: after a
+    refused one, before the store is looked at once more, as somebody may have been quicker. `breather`: between two
+    renewals that nobody waits for. `farewell`: what a renewal may take to end when the gateway stops; cut off, it may
+    cost the login.
+    """
 
-BREATHER = 30.0
-"""Seconds between two renewals that nobody waits for."""
+    tries: tuple[float, ...] = (1.0, 2.0)
+    second_look: float = 0.1
+    breather: float = 30.0
+    farewell: float = 10.0
 
-FAREWELL = 10.0
-"""Seconds a renewal may take to end when the gateway stops: cut off, it may cost the login."""
+
+USUAL = Pauses()
 
 _log = structlog.get_logger()
 
@@ -64,7 +69,7 @@ class Login:
         *,
         again: str,
         clock: Callable[[], float] = time.time,
-        pauses: tuple[float, ...] = PAUSES,
+        pauses: Pauses = USUAL,
     ) -> None:
         self._name = store.name
         self._held = Holding(store)
@@ -110,7 +115,7 @@ class Login:
         given out; none is renewed any more."""
         self._closing.set()
         if self._renewal is not None and not self._renewal.done():
-            await asyncio.wait([self._renewal], timeout=FAREWELL)
+            await asyncio.wait([self._renewal], timeout=self._pauses.farewell)
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
         if not self._held.is_kept:
@@ -135,7 +140,7 @@ class Login:
 
     def _begin_unasked(self) -> None:
         now = asyncio.get_running_loop().time()
-        if not self._has_ended and not self._closing.is_set() and now >= self._unasked_at + BREATHER:
+        if not self._has_ended and not self._closing.is_set() and now >= self._unasked_at + self._pauses.breather:
             self._unasked_at = now
             self._begin()
 
@@ -160,7 +165,7 @@ class Login:
 
     async def _tries(self) -> GatewayError | None:
         """Until one succeeds. The failure is a result, as there may be nobody who waits for it."""
-        for pause in (*self._pauses, None):
+        for pause in (*self._pauses.tries, None):
             try:
                 await self._attempt()
             except GatewayError as error:
@@ -195,7 +200,7 @@ class Login:
 
     async def _second_look(self, refused: Grant, error: GatewayError) -> None:
         """Raises GatewayError (LOGIN_EXPIRED) unless there is another grant by now."""
-        await asyncio.sleep(SECOND_LOOK)
+        await asyncio.sleep(self._pauses.second_look)
         await self._look()
         if self._known() is refused:
             self._has_ended = True
