@@ -66,7 +66,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
             assert port in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("serve",), ("simulate",), ("accounts",), ("accounts", "reset")])
+@pytest.mark.parametrize("arguments", [(), ("serve",), ("simulate",), ("check",), ("accounts",), ("accounts", "reset")])
 def test_every_command_has_help_with_an_example(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     ended = _run(*arguments, "--help", cwd=tmp_path)
     assert ended.returncode == 0
@@ -164,6 +164,32 @@ def test_the_simulator_can_be_served_by_itself_and_put_behind_the_gateway(tmp_pa
                 body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
                 with _post(gateway.url, body) as reply:
                     assert reply.headers["x-moongate-route"] == route
+
+
+def test_accounts_are_checked_without_a_gateway_and_the_exit_code_says_how_they_are(tmp_path: Path) -> None:
+    with _started("simulate", tmp_path) as simulator:
+        settings = dict(re.findall(r"(KIMI_\w+)=(\S+)", simulator.said()))
+        well = _run("check", "--json", cwd=tmp_path, **settings)
+        assert (well.returncode, well.stderr) == (0, "")
+        assert [report["problem"] for report in json.loads(well.stdout)["accounts"]] == ["", ""]
+    ill = _run("check", cwd=tmp_path, LANG="zh_CN.UTF-8", PYTHONUTF8="1", **settings)
+    assert ill.returncode == 1
+    assert ill.stdout.count("cannot connect") == 2
+    assert "账号" in ill.stdout
+    assert all(key not in well.stdout + ill.stdout for key in (settings["KIMI_API_KEY"], settings["KIMI_CODE_API_KEY"]))
+
+
+def test_a_running_gateway_tells_of_its_accounts_and_a_stopped_one_is_said_to_be_none(tmp_path: Path) -> None:
+    with _started("serve", tmp_path, KIMI_API_KEY="sk-example-0123456789", KIMI_BASE_URL="http://127.0.0.1:9/v1"):
+        listed = _run("accounts", cwd=tmp_path)
+        assert (listed.returncode, listed.stderr) == (0, "")
+        assert "moonshot-1" in listed.stdout
+        assert "…6789" in listed.stdout
+        assert _run("accounts", "reset", "moonshot-1", cwd=tmp_path).returncode == 0
+        assert "there are: moonshot-1" in _run("accounts", "reset", "nobody", cwd=tmp_path).stderr
+    stopped = _run("accounts", cwd=tmp_path)
+    assert stopped.returncode == 1
+    assert "moongate check" in stopped.stderr
 
 
 def test_the_log_is_one_json_object_a_line_when_nobody_watches(tmp_path: Path) -> None:

@@ -102,6 +102,24 @@ def login(
     raise typer.Exit(command.logged_in(_given(config), name))
 
 
+@app.command(
+    epilog="""\b
+Examples:
+  moongate check
+  moongate check --json"""
+)
+def check(config: Config = None, as_json: Json = False) -> None:
+    """Try every account for real, and say what is wrong with which.
+
+    It asks each for its models, its plan or balance, and the time, and costs nothing. The exit code is 0 if all is
+    well, 1 if there is trouble with an account, 2 if a setting is wrong. No gateway has to run.
+    """
+    from moongate.commands import check as command
+    from moongate.wiring import accounts_of
+
+    raise typer.Exit(command.checked(_given(config), accounts_of, as_json=as_json))
+
+
 accounts_app = typer.Typer(
     rich_markup_mode=None,
     epilog="""\b

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from rich.console import Console
+from rich.text import Text
 
 from moongate.commands import tables
 from moongate.commands.given import TROUBLE, WELL, say, settings_of
@@ -25,8 +26,8 @@ SKEW_ALLOWED = 60.0
 
 NO_ACCOUNT = (
     "No account is configured, so there is nothing to check: `moongate serve` would start in demo mode.\n"
-    "Set KIMI_API_KEY (platform) or KIMI_CODE_API_KEY (Kimi Code), here or in .env.\n"
-    "尚未配置任何账号：设置 KIMI_API_KEY 或 KIMI_CODE_API_KEY 后再试。"
+    "Set KIMI_API_KEY (platform) or KIMI_CODE_API_KEY (Kimi Code), here or in .env, or `moongate login kimi-code`.\n"
+    "尚未配置任何账号：设置 KIMI_API_KEY 或 KIMI_CODE_API_KEY，或运行 moongate login kimi-code 后再试。"
 )
 
 
@@ -54,14 +55,17 @@ async def _all(settings: Settings, accounts_of: AccountsOf) -> tuple[CheckReport
     """In the order of the accounts. On a terminal it is said which of them are still to come."""
     async with accounts_of(settings) as (accounts, transport):
         done: dict[str, CheckReport] = {}
-        with Console(stderr=True, markup=False).status("") as status:
-            waiting = [account.name for account in accounts]
-            status.update(f"asking {', '.join(waiting)}")
+        waiting = [account.name for account in accounts]
+        with Console(stderr=True, markup=False).status(_asking(waiting)) as status:
             async for report in check(accounts, transport):
                 done[report.name] = report
                 waiting.remove(report.name)
-                status.update(f"asking {', '.join(waiting)}")
+                status.update(_asking(waiting))
         return tuple(done[account.name] for account in accounts)
+
+
+def _asking(names: Sequence[str]) -> Text:
+    return Text(f"asking {', '.join(names)}")
 
 
 async def check(

@@ -2,14 +2,16 @@
 
 import uuid
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from moongate import __version__
-from moongate.simulator import models, plan, shapes
+from moongate.simulator import models, plan, shapes, vendor
+from moongate.simulator.accounts import Accounts, AccountState
 from moongate.simulator.asked import Asked
 from moongate.simulator.models import Product
+from moongate.simulator.oauth import OAuth
 from moongate.simulator.police import police
 from moongate.simulator.refusals import (
     CATALOGUE,
@@ -41,6 +43,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     steps: plan.Steps
     length: int | None
     usage: Usage = Usage()
+    account: AccountState | None = None
+
+
+class Knobs(msgspec.Struct):
+    """What a test may change of the whole service. `gate`: how the user agents begin that Kimi Code serves, None for
+    all. `date_skew`: seconds by which its clock is ahead."""
+
+    usages_shape: vendor.Shape = "both"
+    gate: tuple[str, ...] | None = None
+    date_skew: float = 0.0
+
+    def shuts_out(self, product: Product, user_agent: str) -> bool:
+        return product is Product.KIMI_CODE and self.gate is not None and not user_agent.startswith(self.gate)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +67,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str
     json: object
     bad_json: str  # why the body is no JSON, if it is none
-    now: int
+    now: float
 
     @property
     def product(self) -> Product:
@@ -71,21 +86,47 @@ class Desk(msgspec.Struct, frozen=True):
     prefixes: Prefixes
     keys: frozenset[str] | None
     strict_reasoning: bool
+    accounts: Accounts
+    oauth: OAuth
+    knobs: Knobs
 
     def answer(self, request: Request) -> Answer:
-        route = request.method, request.path.removeprefix(_CODE_ROOT)
-        if route not in (("POST", "/v1/chat/completions"), ("GET", "/v1/models")):
+        about = _ROUTES.get((request.method, request.path))
+        if about is None:
             return refused(request, _no_route(request))
         if not self._lets_in(request.product, request.credential):
             return refused(request, _UNKNOWN_KEY[request.product])
-        return self._chat(request) if request.method == "POST" else self._models(request)
+        account = self.account(request.credential)
+        if (barring := account.barring()) is not None:
+            return refused(request, barring)
+        match about:
+            case "chat":
+                return self._chat(request, account)
+            case "models":
+                return self._models(request)
+            case "balance":
+                return _whole(request, DEFAULT, dumps(vendor.balance(account)), Usage())
+            case "usages":
+                body = vendor.usages(account, self.knobs.usages_shape, request.now)
+                return _whole(request, DEFAULT, dumps(body), Usage())
+            case "me":
+                return _whole(request, DEFAULT, dumps(vendor.me(account)), Usage())
+
+    def account(self, credential: str) -> AccountState:
+        """That of a key; of an access token that of its login."""
+        return self.accounts.of(self.oauth.login_of(credential) or credential)
 
     def _lets_in(self, product: Product, credential: str) -> bool:
         """Keys are `sk-…` and `sk-kimi-…`; Kimi Code also takes OAuth access tokens, which have no such beginning."""
         code_key = credential.startswith("sk-kimi-")
         key = credential.startswith("sk-")
         fits = key and not code_key if product is Product.PLATFORM else code_key or not key
-        return bool(credential) and fits and (self.keys is None or credential in self.keys)
+        if not credential or not fits:
+            return False
+        if not key:
+            known = self.keys is None or credential in self.keys or bool(self.oauth.login_of(credential))
+            return known and self.oauth.lets_in(credential)
+        return self.keys is None or credential in self.keys
 
     def _models(self, request: Request) -> Answer:
         script = self.queue.take("models", request.credential) or DEFAULT
@@ -94,18 +135,25 @@ class Desk(msgspec.Struct, frozen=True):
             return refused(request, refusal, script)
         return _whole(request, script, dumps({**models.listing(request.product), **script.extra}), Usage())
 
-    def _chat(self, request: Request) -> Answer:
+    def _chat(self, request: Request, account: AccountState) -> Answer:
         if request.bad_json:
             return refused(request, invalid_request(f"Invalid request: the body is not JSON: {request.bad_json}"))
+        if self.knobs.shuts_out(request.product, request.user_agent):
+            return refused(request, CATALOGUE["coding_agents_only"])
         asked = police(request.json, request.product, strict_reasoning=self.strict_reasoning)
         if isinstance(asked, Refusal):
             return refused(request, asked)
+        if (refusal := account.refuses(request.product, asked.model.id, request.now)) is not None:
+            return refused(request, refusal)
         try:
             script = self.queue.take("chat", request.credential) or directive(asked.messages) or DEFAULT
         except BadScriptError as error:
             return refused(request, invalid_request(f"Invalid request: bad simulate directive: {error}"))
         refusal = _refusal(script)
-        return refused(request, refusal, script) if refusal else self._said(request, asked, script)
+        if refusal:
+            return refused(request, refusal, script)
+        account.count(asked.model.id, request.now)
+        return msgspec.structs.replace(self._said(request, asked, script), account=account)
 
     def _said(self, request: Request, asked: Asked, script: Script) -> Answer:
         said = speak(script, asked)
@@ -113,7 +161,7 @@ class Desk(msgspec.Struct, frozen=True):
         choices = script.choices or asked.choices
         reply = shapes.Reply(
             id=f"chatcmpl-{uuid.uuid4().hex[:24]}",
-            created=request.now,
+            created=int(request.now),
             model=asked.model.id,
             said=said,
             usage=usage,
@@ -128,6 +176,16 @@ class Desk(msgspec.Struct, frozen=True):
         headers = _headers(request.product, _SSE)
         return Answer(script=script, status=200, headers=headers, steps=steps, length=None, usage=usage.times(choices))
 
+
+_ROUTES: Final[Mapping[tuple[str, str], Literal["chat", "models", "balance", "usages", "me"]]] = {
+    ("POST", "/v1/chat/completions"): "chat",
+    ("POST", f"{_CODE_ROOT}/v1/chat/completions"): "chat",
+    ("GET", "/v1/models"): "models",
+    ("GET", f"{_CODE_ROOT}/v1/models"): "models",
+    ("GET", "/v1/users/me/balance"): "balance",
+    ("GET", f"{_CODE_ROOT}/v1/usages"): "usages",
+    ("GET", f"{_CODE_ROOT}/v1/me"): "me",
+}
 
 _UNKNOWN_KEY: Final[Mapping[Product, Refusal]] = {
     Product.PLATFORM: INVALID_AUTHENTICATION,

@@ -42,6 +42,16 @@ def model_not_found(model: str) -> Refusal:
     return refusal(404, "resource_not_found_error", f"Not found the model {model} or Permission denied")
 
 
+def plan_lacks(model: str) -> Refusal:
+    return refusal(401, None, f"Your current subscription does not have access to {model}. {_OF_THE_PLAN}")
+
+
+def rated(what: str, seconds: int, headers: dict[str, str]) -> Refusal:
+    """Too much of something: `what` as the platform words it."""
+    message = f"{_ACCOUNT} {what}, please try again after {seconds} seconds"
+    return refusal(429, "rate_limit_reached_error", message, headers)
+
+
 def route_not_found(method: str, path: str, user_agent: str) -> Refusal:
     """The platform's answer to an unknown route, a shape of its own (wire, 2026-09)."""
     body: JsonObject = {
@@ -58,6 +68,7 @@ def route_not_found(method: str, path: str, user_agent: str) -> Refusal:
 
 
 _ACCOUNT: Final = "Your account org-example0123456789abcdef<ak-example0123456789>"
+_OF_THE_PLAN: Final = "Upgrade to a Moderato plan or above."
 _AGAIN: Final = "please try again after 1 seconds"
 _HTML_504: Final = (
     "<html>\r\n<head><title>504 Gateway Time-out</title></head>\r\n<body>\r\n"

@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from email.utils import formatdate
+from typing import Final, Literal
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from moongate.simulator.answer import Desk, Request
+from moongate.simulator.accounts import Accounts, AccountState
+from moongate.simulator.answer import Answer, Desk, Knobs, Request
+from moongate.simulator.oauth import OAuth
 from moongate.simulator.perform import perform
 from moongate.simulator.script import Script, read
 from moongate.simulator.tokens import Prefixes
@@ -16,6 +20,10 @@ from moongate.simulator.values import JsonObject, dumps, loads
 from moongate.simulator.witness import Queue, Seen, keep, masked
 
 _LARGEST_BODY: Final = 128 * 1024 * 1024
+LOGIN: Final[Mapping[str, Literal["begin", "token"]]] = {
+    "/api/oauth/device_authorization": "begin",
+    "/api/oauth/token": "token",
+}
 _PATIENCE: Final = 0.5  # seconds that abandoned handlers get to end
 
 
@@ -28,7 +36,9 @@ class Simulator:
     def __init__(self, keys: frozenset[str] | None = None, *, strict_reasoning: bool = False) -> None:
         self.url = ""
         self.seen: list[Seen] = []
-        self._desk = Desk(Queue(), Prefixes(), keys, strict_reasoning)
+        self.oauth = OAuth()
+        self.knobs = Knobs()
+        self._desk = Desk(Queue(), Prefixes(), keys, strict_reasoning, Accounts(), self.oauth, self.knobs)
         self._runner = web.AppRunner(
             _application(self), handler_cancellation=True, shutdown_timeout=_PATIENCE, access_log=None
         )
@@ -66,6 +76,14 @@ class Simulator:
         """Answer the next request of this credential, or of any, by this script."""
         self._desk.queue.put(script, credential)
 
+    def always(self, script: Script, credential: str | None = None) -> Callable[[], None]:
+        """Answer every request of this credential, or of any, by this script, until the returned function is called."""
+        return self._desk.queue.stand(script, credential)
+
+    def account(self, credential: str) -> AccountState:
+        """What the vendor holds about a key, or about the login of an access token; to be changed at will."""
+        return self._desk.account(credential)
+
     def clear_queue(self) -> None:
         self._desk.queue.clear()
 
@@ -74,6 +92,8 @@ class Simulator:
         self.seen.clear()
         self._desk.queue.clear()
         self._desk.prefixes.clear()
+        self._desk.accounts.clear()
+        self.oauth.clear()
 
     async def settled(self) -> None:
         """Wait until no request is in progress."""
@@ -87,10 +107,22 @@ class Simulator:
         keep(self.seen, seen)
         try:
             with self._in_progress(seen):
+                if request.method == "POST" and (step := LOGIN.get(request.path)) is not None:
+                    return await self._log_in(step, body, seen)
                 answer = self._desk.answer(_reduced(request, value, error))
-                return await perform(request, answer, seen)
+                if self.knobs.date_skew:
+                    answer.headers["Date"] = formatdate(time.time() + self.knobs.date_skew, usegmt=True)
+                with _counted(answer):
+                    return await perform(request, answer, seen)
         except ConnectionError:
             return web.Response(status=499)  # nobody reads it; raising would only have aiohttp log a trace
+
+    async def _log_in(self, step: Literal["begin", "token"], body: bytes, seen: Seen) -> web.Response:
+        form = dict(parse_qsl(body.decode("utf-8", "replace")))
+        reply = self.oauth.begin() if step == "begin" else await self.oauth.token(form)
+        seen.status = reply.status
+        seen.end("answered" if reply.status == 200 else "refused")
+        return web.Response(body=reply.body, status=reply.status, content_type="application/json")
 
     @contextlib.contextmanager
     def _in_progress(self, seen: Seen) -> Iterator[None]:
@@ -149,6 +181,19 @@ async def simulator(
         yield running
 
 
+@contextlib.contextmanager
+def _counted(answer: Answer) -> Iterator[None]:
+    """A chat request that is served counts against its account for as long as it lasts."""
+    if answer.account is None:
+        yield
+        return
+    answer.account.begin()
+    try:
+        yield
+    finally:
+        answer.account.end()
+
+
 def _parsed(body: bytes) -> tuple[object, str]:
     """The JSON, or None and why it is none."""
     try:
@@ -176,7 +221,7 @@ def _reduced(request: web.Request, value: object, error: str) -> Request:
         user_agent=request.headers.get("User-Agent", ""),
         json=value,
         bad_json=error,
-        now=int(time.time()),
+        now=time.time(),
     )
 
 

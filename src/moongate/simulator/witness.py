@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -77,6 +77,7 @@ class Queue:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[str | None, Script]] = []
+        self._standing: list[tuple[str | None, Script]] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -90,10 +91,17 @@ class Queue:
             if script.on == on and wanted in (None, credential):
                 del self._waiting[number]
                 return script
-        return None
+        return next((s for wanted, s in self._standing if s.on == on and wanted in (None, credential)), None)
+
+    def stand(self, script: Script, credential: str | None) -> Callable[[], None]:
+        """Every request that no waiting script answers, until the returned function is called."""
+        rule = (credential, script)
+        self._standing.append(rule)
+        return lambda: self._standing.remove(rule)
 
     def clear(self) -> None:
         self._waiting.clear()
+        self._standing.clear()
 
 
 def keep(seen: list[Seen], record: Seen) -> None:
