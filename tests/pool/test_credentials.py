@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -17,10 +18,12 @@ from moongate.core.grant import Grant
 from moongate.core.sealed import Sealed
 from moongate.pool.credentials import Credential, FixedKey
 from moongate.pool.login import Login, Pauses, is_due
+from moongate.simulator import Simulator
 from moongate.storage.grants import GrantFile, file_of
 from moongate.storage.seal import Seal
 from moongate.upstreams.driver import Incoming
 from moongate.upstreams.kimi_code.login import Identity, renew
+from moongate.upstreams.transport import AiohttpTransport
 from moongate.wire.http import HttpCall, HttpHead, HttpReply
 
 HOST = "https://auth.example.com"
@@ -617,3 +620,71 @@ async def test_no_token_stands_in_what_is_logged(vendor: Vendor) -> None:
         await refusal(account.renewed(token(2)))
     assert {entry["event"] for entry in log} >= {"login renewed", "login has ended"}
     assert "t-example" not in str(log)
+
+
+# The same over HTTP, against the simulator's login server.
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[AiohttpTransport]:
+    async with AiohttpTransport() as entered:
+        yield entered
+
+
+def served(folder: Path, sim: Simulator, transport: AiohttpTransport) -> Login:
+    file = GrantFile(file_of(folder, "work"), Seal(None), oauth_host=sim.url)
+    renewing = partial(renew, sim.url, identity=Identity("moongate/0"))
+    return Login(file, lambda grant: renewing(grant), transport, again=AGAIN, pauses=QUICK)
+
+
+def granted(folder: Path, sim: Simulator) -> Sealed:
+    """A login that the simulator knows, kept in the folder; its token."""
+    access, refresh, lifetime = sim.oauth.grant()
+    grant = Grant(Sealed(access), Sealed(refresh), time.time() + lifetime, lifetime)
+    GrantFile(file_of(folder, "work"), Seal(None), oauth_host=sim.url).save(grant)
+    return grant.access
+
+
+async def test_fifty_refusals_in_each_of_two_processes_cost_one_renewal_in_all(
+    tmp_path: Path, sim: Simulator, transport: AiohttpTransport
+) -> None:
+    refused = granted(tmp_path, sim)
+    sim.oauth.delay = 0.05
+    accounts = [served(tmp_path, sim, transport) for _ in range(2)]
+    renewed = await asyncio.gather(*(account.renewed(refused) for account in accounts * 50))
+    assert len(set(renewed)) == 1
+    assert renewed[0] not in (None, refused)
+    assert sim.oauth.refreshes == 1
+
+
+async def test_a_login_server_that_fails_for_a_moment_costs_nothing(
+    tmp_path: Path, sim: Simulator, transport: AiohttpTransport
+) -> None:
+    refused = granted(tmp_path, sim)
+    sim.oauth.fail_next = [500, 429]
+    assert await served(tmp_path, sim, transport).renewed(refused) not in (None, refused)
+    assert sim.oauth.refreshes == 1
+
+
+async def test_short_lives_are_renewed_one_after_the_other_without_a_gap(
+    tmp_path: Path, sim: Simulator, transport: AiohttpTransport
+) -> None:
+    sim.oauth.lifetime = 0.3
+    granted(tmp_path, sim)
+    account = served(tmp_path, sim, transport)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        assert sim.oauth.lets_in((await account.token()).reveal())
+        await asyncio.sleep(0.01)
+    assert 3 <= sim.oauth.refreshes <= 20
+
+
+async def test_a_revoked_login_is_over_until_a_person_logs_in_again(
+    tmp_path: Path, sim: Simulator, transport: AiohttpTransport
+) -> None:
+    account = served(tmp_path, sim, transport)
+    refused = granted(tmp_path, sim)
+    sim.oauth.revoke(refused.reveal().replace("at-", "rt-"))
+    assert AGAIN in (await refusal(account.renewed(refused))).message
+    new = granted(tmp_path, sim)
+    assert await account.token() == new

@@ -138,7 +138,7 @@ def standing(*windows: Window, balance: float | None = None) -> Standing:
 def test_an_exhausted_window_rests_before_it_is_refused_until_it_is_reset() -> None:
     told = standing(Window("5h", 1.0, WALL + 600), Window("7d", 0.4, WALL + 9000))
     rest = after_standing(WELL, Kind.QUOTA_EXHAUSTED, told, NOW, NOW, WALL).rest
-    assert rest == Rest(Kind.QUOTA_EXHAUSTED, "the plan's quota is used up: 5h", NOW, NOW + 600)
+    assert rest == Rest(Kind.QUOTA_EXHAUSTED, "the plan's quota is used up: 5h", NOW, NOW + 600, is_foreseen=True)
 
 
 def test_of_two_exhausted_windows_the_later_reset_counts() -> None:

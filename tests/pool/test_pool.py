@@ -319,6 +319,24 @@ def test_a_known_standing_rests_an_account_before_it_is_refused() -> None:
     play(act())
 
 
+def test_who_would_be_refused_by_their_vendors_word_is_asked_before_nobody_is() -> None:
+    """People report of having been served at a hundred percent."""
+
+    async def act() -> None:
+        of = Pool([Account("a", CODING, FixedKey(Sealed("a")))], wall=lambda: WALL + now())
+        of.learn(of.states[0], Standing(WALL, (Window("5h", 1.0, WALL + 100),)), now())
+        coder = Route("kimi-code", "k3")
+        async with of.lease(asking(coder)) as lease:
+            assert lease.account.name == "a"
+        of.learn(of.states[0], Standing(WALL, (Window("5h", 1.0, WALL + 100),)), now())
+        with pytest.raises(GatewayError):
+            async with of.lease(asking(coder)):
+                raise GatewayError(Kind.QUOTA_EXHAUSTED, "5-hour limit", window="5h")
+        assert "5-hour limit" in (await refusal(of, coder)).message
+
+    play(act())
+
+
 def test_quota_that_is_reset_soonest_goes_first_among_the_idle() -> None:
     async def act() -> None:
         of = Pool([Account(name, CODING, FixedKey(Sealed(name))) for name in "abc"], wall=lambda: WALL + now())

@@ -8,7 +8,7 @@ gone costs its callers one failed attempt every two minutes, which moves on to a
 import math
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.standing import Standing
@@ -63,12 +63,14 @@ BELIEVED = 25.0
 
 
 class Rest(Struct, frozen=True):
-    """Why an account is not asked, since when and until when: moments on the pool's clock."""
+    """Why an account is not asked, since when and until when: moments on the pool's clock. `is_foreseen`: it was not
+    refused yet, its vendor's word is that it would be; so it is the last to be asked, but asked before nobody is."""
 
     kind: Kind
     reason: str
     since: float
     until: float
+    is_foreseen: bool = False
 
     @property
     def may_wait(self) -> bool:
@@ -140,15 +142,16 @@ def after_standing(health: Health, kind: Kind, standing: Standing, asked: float,
     exhausted = _exhaustion(kind, standing)
     rest = health.rest
     if exhausted is None:
-        if rest is None or rest.kind is not kind or rest.since + BELIEVED > asked:
+        if rest is None or rest.kind is not kind or (rest.since + BELIEVED > asked and not rest.is_foreseen):
             return health
         return Health(health.strikes, health.kind, health.struck_at, _until(rest, min(rest.until, now)))
     reason, resets_at = exhausted
     until = now + CONSEQUENCES[kind].longest if resets_at is None else resets_at - wall + now
     if rest is not None and rest.kind is not kind and rest.until > until:
         return health
-    since = rest.since if rest is not None and rest.kind is kind else now
-    return Health(max(1, health.strikes), kind, since, Rest(kind, reason, since, until))
+    if rest is None or rest.kind is not kind:
+        return Health(health.strikes, kind, now, Rest(kind, reason, now, until, is_foreseen=True))
+    return Health(health.strikes, kind, rest.since, Rest(kind, reason, rest.since, until, rest.is_foreseen))
 
 
 def revived(health: Health, kinds: frozenset[Kind], now: float) -> Health:
@@ -176,4 +179,4 @@ def _exhaustion(kind: Kind, standing: Standing) -> tuple[str, float | None] | No
 
 
 def _until(rest: Rest, moment: float) -> Rest:
-    return Rest(rest.kind, rest.reason, rest.since, moment)
+    return structs.replace(rest, until=moment)

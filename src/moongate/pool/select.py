@@ -62,26 +62,36 @@ class Obstacle(Struct, frozen=True):
 
 
 class Open(Struct, frozen=True):
+    """`is_last`: its vendor has said that it would refuse."""
+
     state: AccountState
     tries: tuple[str, ...]
+    is_last: bool = False
 
 
 def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait | GatewayError:
     """An account and the way to it; or how long to wait; or (NO_ACCOUNT) why waiting is no use."""
     states = tuple(states)
     obstacles: list[tuple[AccountState, Obstacle]] = []
+    last: Pick | None = None
     for route in want.routes:
         able = [state for state in states if state.account.serves(route)]
         opened: list[Open] = []
         for state in able:
-            found = _look(state, route, want, now)
-            if isinstance(found, Open):
-                opened.append(found)
-            else:
-                obstacles.append((state, found))
+            match _look(state, route, want, now):
+                case Open() as found:
+                    opened.append(found)
+                case Obstacle() as obstacle:
+                    obstacles.append((state, obstacle))
+        usual = [found for found in opened if not found.is_last]
         if opened:
-            best = _best(opened, want.homes)
-            return Pick(best.state, route, best.tries)
+            best = _best(usual or opened, want.homes)
+            found_here = Pick(best.state, route, best.tries)
+            if usual:
+                return found_here
+            last = last or found_here
+    if last is not None:
+        return last
     waits = [obstacle for _, obstacle in obstacles if obstacle.may_wait]
     if waits:
         first = min(waits, key=lambda obstacle: obstacle.until)
@@ -93,16 +103,17 @@ def _look(state: AccountState, route: Route, want: Want, now: float) -> Open | O
     again = want.avoid.get((state.account.name, route), -math.inf) if want.avoid else -math.inf
     if again == math.inf:
         return Obstacle("it has refused this request already", again, may_wait=False)
-    tries = []
+    tries, is_last = [], False
     for scope, health in state.troubles(route.model):
         rest = health.rest
         if rest is None:
             continue
-        if rest.until > now:
+        if rest.until > now and not rest.is_foreseen:
             return Obstacle(rest.reason, max(rest.until, again), rest.may_wait, rest)
         if scope in state.on_trial:
             return Obstacle(rest.reason, math.inf, may_wait=True, rest=rest)
         tries.append(scope)
+        is_last = is_last or rest.until > now
     if again > now:
         return Obstacle("it has failed this request a moment ago", again, may_wait=True)
     if state.is_full:
@@ -112,7 +123,7 @@ def _look(state: AccountState, route: Route, want: Want, now: float) -> Open | O
         return Obstacle(
             "every account for this model has had its requests or tokens of this minute", free, may_wait=True
         )
-    return Open(state, tuple(tries))
+    return Open(state, tuple(tries), is_last)
 
 
 def _free(state: AccountState, tokens: int, now: float) -> float:
