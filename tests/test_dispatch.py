@@ -124,6 +124,14 @@ def test_a_limit_is_waited_for_where_nobody_else_is() -> None:
     assert (play.tried, told.seconds) == ("abb", pytest.approx(3))
 
 
+def test_a_limit_of_the_callers_own_account_is_kept_to_as_well() -> None:
+    own = (Account("own#1", PLATFORM, FixedKey(Sealed("sk-example-x")), is_callers=True),)
+    play = Play(refusal(429, "try again after 3 seconds"), Played(*WHOLE))
+    told = play.ask(own=own)
+    assert told.is_whole
+    assert told.seconds == pytest.approx(3)
+
+
 def test_a_limit_that_lasts_too_long_is_told_with_its_end() -> None:
     play = Play(refusal(429, "try again after 40 seconds"), accounts=1)
     told = play.ask()

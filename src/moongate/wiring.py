@@ -36,6 +36,7 @@ class Wiring:
         self._held = held
         self._simulator = ""
         self._logins: dict[Path, Login] = {}
+        self._seals: dict[Sealed | None, Seal] = {}
 
     async def accounts(self, settings: Settings) -> tuple[Account, ...]:
         wanted = settings.accounts or (DEMO,)
@@ -75,7 +76,8 @@ class Wiring:
         return self._logins[path]
 
     def _login(self, path: Path, name: str, settings: Settings) -> Login:
-        file = GrantFile(path, Seal(settings.secret), oauth_host=settings.code_oauth_host)
+        seal = self._seals.setdefault(settings.secret, Seal(settings.secret))  # one, as it takes its time for a key
+        file = GrantFile(path, seal, oauth_host=settings.code_oauth_host)
         identity = Identity(settings.user_agent)
 
         def renewal(grant: Grant) -> Flow[Grant]:

@@ -152,7 +152,7 @@ def test_the_moment_to_come_back_is_told(own_client: OpenAI, row: str, seconds: 
     assert caught.value.response.headers["retry-after"] == seconds
 
 
-def test_the_sdk_comes_back_at_that_moment_by_itself(own_client: OpenAI, witness: Witness) -> None:
+def test_the_answer_comes_at_that_moment_by_itself(own_client: OpenAI, witness: Witness) -> None:
     witness.answer_next({"refuse": "rate_limit_rpm"})
     began = time.monotonic()
     completion = own_client.with_options(max_retries=1).chat.completions.create(model="kimi-k3", messages=[user()])

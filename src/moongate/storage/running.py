@@ -46,5 +46,5 @@ def found(home: Path) -> Announcement | None:
     """The gateway that announced itself in this home, if any; it may have died since."""
     try:
         return msgspec.json.decode((home / FILE).read_bytes(), type=Announcement)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
