@@ -103,8 +103,9 @@ class Search(Struct):
                 self.avoid[lease.account.name, lease.route] = math.inf
             case "same":
                 pause = min(PAUSE * 2 ** min(len(self.exchange.attempts) - 1, 10), LONGEST_PAUSE)
-                self.again = _now() + pause
-                self.avoid[lease.account.name, lease.route] = max(self.again, _now() + (error.retry_after or 0.0))
+                now = _now()
+                self.again = now + pause
+                self.avoid[lease.account.name, lease.route] = max(self.again, now + (error.retry_after or 0.0))
             case "never":
                 pass
 

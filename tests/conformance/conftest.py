@@ -76,6 +76,7 @@ def bare_gateway_process(
         "KIMI_API_BASE_URL": f"{simulator_process.url}/coding",
         "MOONGATE_HOME": str(directory / "home"),
         "MOONGATE_HEARTBEAT": "1",
+        "MOONGATE_QUEUE_TIMEOUT": "0",  # so that a refusal is told as it comes, and its end is for the SDK to wait for
         "MOONGATE_STALL_TIMEOUT": "1",
         "MAX_RETRIES": "1",
     }

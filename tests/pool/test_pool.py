@@ -434,6 +434,15 @@ def test_a_wait_has_an_end_and_then_tells_when_it_may_be_worth_asking_again() ->
     assert play(act()) == 7
 
 
+def test_what_comes_at_the_very_end_of_a_wait_is_still_taken() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, LIMITED)
+        assert await serve(of, wait=5) == "a"
+
+    assert play(act()) == pytest.approx(5)
+
+
 def test_callers_are_served_in_turn_and_nobody_overtakes_in_the_own_lane() -> None:
     async def act() -> None:
         of = pool("a", max_concurrency=1)

@@ -183,25 +183,27 @@ class Pool:
     async def _wait(self, asking: Asking, reason: str) -> Lease:
         if len(self._queue) >= LONGEST_QUEUE:
             raise GatewayError(Kind.NO_ACCOUNT, f"{LONGEST_QUEUE} requests wait already", retry_after=1)
-        waiting = Waiting(asking, asyncio.get_running_loop().create_future())
+        coming: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        waiting = Waiting(asking, coming)
         lease = None
         self._queue.put(asking.lane, waiting)
         self._serve_waiting()
         try:
-            async with asyncio.timeout_at(asking.wait_until):
-                lease = await waiting.lease
-        except TimeoutError:
-            raise self._still_nobody(asking, reason) from None
-        else:
+            await asyncio.wait([coming], timeout=asking.wait_until - _now())
+            if not coming.done():
+                self._serve_waiting()  # what it waits for may come in this very moment
+            if not coming.done():
+                raise self._still_nobody(asking, reason)
+            lease = coming.result()
             return lease
         finally:
             self._queue.remove(asking.lane, waiting)
             if lease is None:
-                self._abandon(waiting.lease)
+                self._abandon(coming)
 
     def _abandon(self, coming: asyncio.Future[Lease]) -> None:
         """An account may come in the very moment in which nobody waits for it any more."""
-        if coming.done() and not coming.cancelled() and coming.exception() is None:
+        if coming.done() and coming.exception() is None:
             self._take_back(coming.result())
 
     def _still_nobody(self, asking: Asking, reason: str) -> GatewayError:
