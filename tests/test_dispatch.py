@@ -122,6 +122,7 @@ def test_a_limit_is_waited_for_where_nobody_else_is() -> None:
     told = play.ask()
     assert told.is_whole
     assert (play.tried, told.seconds) == ("abb", pytest.approx(3))
+    assert play.exchange.waited == pytest.approx(3)
 
 
 def test_a_limit_of_the_callers_own_account_is_kept_to_as_well() -> None:

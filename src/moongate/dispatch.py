@@ -168,7 +168,7 @@ class Dispatch:
     @asynccontextmanager
     async def _attempt(self, search: Search) -> AsyncIterator[Speaking]:
         async with AsyncExitStack() as held:
-            lease = await held.enter_async_context(self._pool.lease(search.asking(self._patience.queue)))
+            lease = await self._lease(held, search)
             try:
                 speaking = await self._speak(held, lease, search)
             except GatewayError as error:
@@ -180,6 +180,13 @@ class Dispatch:
                 yield speaking
             finally:
                 lease.spent = lease.spent or _total(search.exchange)
+
+    async def _lease(self, held: AsyncExitStack, search: Search) -> Lease:
+        began = _now()
+        try:
+            return await held.enter_async_context(self._pool.lease(search.asking(self._patience.queue)))
+        finally:
+            search.exchange.waited += _now() - began
 
     async def _speak(self, held: AsyncExitStack, lease: Lease, search: Search) -> Speaking:
         """The reply; a credential that is refused is renewed once, where it can be. Raises GatewayError."""

@@ -25,7 +25,8 @@ class Attempt(Struct, frozen=True):
 
 
 class Exchange(Struct):
-    """The scratchpad of one request. `started` and `first_byte` are moments on a monotonic clock."""
+    """The scratchpad of one request. `started` and `first_byte` are moments on a monotonic clock; `waited` are the
+    seconds it waited for accounts, in all. `usage_is_estimate`: the reply broke before it told its usage."""
 
     request_id: str
     method: str
@@ -38,6 +39,7 @@ class Exchange(Struct):
     route: Route | None = None
     account: str = ""
     upstream_id: str = ""
+    waited: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     status: int = 0

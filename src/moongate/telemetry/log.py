@@ -126,6 +126,7 @@ def facts(record: Record) -> dict[str, object]:
         "outcome": exchange.outcome,
         "seconds": round(record.seconds, 4),
         "first_byte": None if record.first_byte is None else round(record.first_byte, 4),
+        "waited": round(exchange.waited, 4) or None,
         "attempts": [_attempt(attempt) for attempt in exchange.attempts] or None,
         "notes": exchange.notes or None,
         "upstream_id": exchange.upstream_id or None,
