@@ -30,6 +30,7 @@ class Kind(Enum):
     # The gateway's own.
     NO_ACCOUNT = ("no_account", 503, "gateway", "never")
     MISDIRECTED = ("misdirected", 502, "gateway", "elsewhere")
+    OUT_OF_TIME = ("out_of_time", 504, "gateway", "never")
     INTERNAL = ("internal", 500, "gateway", "never")
 
     # The upstream refused this request, and would refuse it from any account.

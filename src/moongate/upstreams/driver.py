@@ -83,7 +83,7 @@ async def converse(
 ) -> AsyncIterator[Spoken]:
     """Ask, and yield the reply as it arrives. Raises GatewayError, here and from the packets."""
     async with AsyncExitStack() as held:
-        async with _by(min(deadlines.first_byte, deadlines.end), "did not begin to answer in time"):
+        async with _by(deadlines):
             opening = await run(upstream.open(ask, route, credential), transport)
             incoming = await held.enter_async_context(transport.stream(opening.call))
             head = incoming.head
@@ -148,8 +148,7 @@ async def _read(incoming: Incoming, deadline: float, end: float, silence: str, a
         async with asyncio.timeout_at(min(deadline, end)):
             return await incoming.read()
     except TimeoutError as error:
-        what = silence if deadline <= end else "did not come to the end of its reply in the time allowed"
-        failure = GatewayError(Kind.TIMED_OUT, f"the upstream {what}")
+        failure = GatewayError(Kind.TIMED_OUT, f"the upstream {silence}") if deadline <= end else _out_of_time()
         failure.__cause__ = error
     except GatewayError as error:
         failure = error
@@ -175,9 +174,17 @@ def _digest(readings: Iterator[Reading], assembler: Assembler) -> tuple[Packet, 
 
 
 @asynccontextmanager
-async def _by(moment: float, otherwise: str) -> AsyncIterator[None]:
+async def _by(deadlines: Deadlines) -> AsyncIterator[None]:
+    """Until the first byte must be there."""
     try:
-        async with asyncio.timeout_at(moment):
+        async with asyncio.timeout_at(min(deadlines.first_byte, deadlines.end)):
             yield
     except TimeoutError as error:
-        raise GatewayError(Kind.TIMED_OUT, f"the upstream {otherwise}") from error
+        if deadlines.end < deadlines.first_byte:
+            raise _out_of_time() from error
+        raise GatewayError(Kind.TIMED_OUT, "the upstream did not begin to answer in time") from error
+
+
+def _out_of_time() -> GatewayError:
+    """Ours, not the upstream's: it may have been given little of the time, or have been speaking all along."""
+    return GatewayError(Kind.OUT_OF_TIME, "the reply did not come to its end in all the time a request may take")

@@ -52,6 +52,7 @@ ERRORS: dict[Kind, tuple[str, str | None]] = {
     Kind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
     Kind.HEADERS_TOO_LARGE: ("invalid_request_error", "headers_too_large"),
     Kind.NO_ACCOUNT: ("gateway_error", "no_account"),
+    Kind.OUT_OF_TIME: ("gateway_error", "out_of_time"),
     Kind.INTERNAL: ("gateway_error", "internal_error"),
     Kind.MISDIRECTED: ("gateway_error", "misdirected"),
     Kind.REQUEST_REFUSED: ("invalid_request_error", None),
