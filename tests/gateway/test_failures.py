@@ -144,7 +144,7 @@ async def test_a_drip_that_never_ends_meets_the_total_deadline(hasty: Gateway, s
     sim.enqueue(Script(text="drip " * 1000, piece=1, pause=0.1))
     async with hasty.ask(stream=True) as reply:
         told = events(await reply.read())
-    assert told[-1]["error"]["code"] == "timed_out"
+    assert told[-1]["error"]["code"] == "out_of_time"
 
 
 async def test_nobody_there_is_a_proxy_error(serve: Serve) -> None:
