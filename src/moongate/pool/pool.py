@@ -135,10 +135,6 @@ class Pool:
         self._roster.revive(state, kinds, _now())
         self._serve_waiting()
 
-    def judge(self, state: AccountState, model: str, error: GatewayError, began: float) -> None:
-        if self._roster.judge(state, model, error, began, _now()):
-            self.troubled.set()
-
     @asynccontextmanager
     async def lease(self, asking: Asking) -> AsyncIterator[Lease]:
         """An account that serves one of the routes, waited for until `asking.wait_until`.
@@ -152,7 +148,8 @@ class Pool:
             self._roster.praise(lease.state, lease.route.model, lease.began)
         except GatewayError as error:
             lease.state.failed += 1
-            self.judge(lease.state, lease.route.model, error, lease.began)
+            if self._roster.judge(lease.state, lease.route.model, error, lease.began, _now()):
+                self.troubled.set()
             raise
         finally:
             self._take_back(lease)
