@@ -1,9 +1,11 @@
 """The composition root: settings in, a running gateway out. The only module that imports everything."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
+import structlog
 from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,6 +30,8 @@ from moongate.surfaces import SURFACES, TWINS
 from moongate.telemetry.log import RequestLog
 from moongate.upstreams.transport import AiohttpTransport
 from moongate.wiring import Wiring, upstreams_for_callers
+
+_log = structlog.get_logger()
 
 FOREVER = 10 * 365 * 24 * 3600.0
 
@@ -127,12 +131,19 @@ async def running(settings: Settings, policy: KeyPolicy, word: Sealed | None = N
 async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
     """`work` goes on while the block does, and ends with it. Raises what `work` raised."""
     task = asyncio.create_task(work)
+    task.add_done_callback(_report)
     try:
         yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """What should go on for ever and has broken is told at once, not only at the end."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("bug", trace="".join(traceback.format_exception(error)))
 
 
 def _server(

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from msgspec import Struct, field, structs
 
+from moongate.core import estimate
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import BlockStarted, Ended, Packet
 from moongate.core.exchange import Attempt, Exchange
@@ -32,9 +33,6 @@ UPSTREAM_IDS = ("x-trace-id", "msh-request-id", "x-request-id")
 
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds before the same account is tried again, doubled each time up to the longest."""
-
-BYTES_A_TOKEN = 4
-"""Roughly, for an estimate of a request's tokens before it is asked."""
 
 
 class Patience(Struct, frozen=True):
@@ -81,6 +79,7 @@ class Search(Struct):
     whole: bool
     exchange: Exchange
     end: float
+    tokens: int
     avoid: dict[tuple[str, Route], float] = field(default_factory=dict)
     again: float = -math.inf
     """The end of the pause before the same account may be tried again."""
@@ -90,9 +89,9 @@ class Search(Struct):
             routes=self.routes,
             own=self.own,
             avoid=self.avoid,
-            lane=self.exchange.caller.name if self.exchange.caller else "",
+            lane=_lane(self.exchange),
             session=self.session,
-            tokens=len(self.ask.origin.body) // BYTES_A_TOKEN,
+            tokens=self.tokens,
             wait_until=min(max(_now() + wait, self.again), self.end),
         )
 
@@ -150,7 +149,8 @@ class Dispatch:
 
         Raises the GatewayError of the last attempt, or NO_ACCOUNT.
         """
-        search = Search(ask, routes, own, session, whole, exchange, _now() + self._patience.total)
+        tokens = estimate.asked(ask.origin.body) if self._pool.counts_tokens else 0
+        search = Search(ask, routes, own, session, whole, exchange, _now() + self._patience.total, tokens)
         failure: GatewayError | None = None
         async with AsyncExitStack() as held:
             for remaining in reversed(range(self._patience.retries + 1)):
@@ -268,6 +268,12 @@ def _fair(error: GatewayError, account: Account) -> GatewayError:
 def _shown(lease: Lease) -> Route:
     """The way it really went: a route may name an account, or a kind of them."""
     return structs.replace(lease.route, upstream=lease.account.upstream.name)
+
+
+def _lane(exchange: Exchange) -> str:
+    """Whom to be fair to: a key, or where nobody has one the address they ask from."""
+    caller = exchange.caller
+    return exchange.client if caller is None or caller.kind == "anonymous" else caller.name
 
 
 def _spent(packets: Iterable[Packet]) -> int | None:

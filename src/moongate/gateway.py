@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from moongate.core import estimate
 from moongate.core.errors import GatewayError
 from moongate.core.events import BlockDelta, Ended, Packet, Usage
 from moongate.core.exchange import Exchange
@@ -11,13 +12,10 @@ from moongate.core.reply import Fold
 from moongate.core.request import ChatRequest, RequestHead
 from moongate.dialects.dialect import Echo, Server, choose
 from moongate.discovery import Discovery
-from moongate.dispatch import BYTES_A_TOKEN, Dispatch, Speaking
+from moongate.dispatch import Dispatch, Speaking
 from moongate.policy.keys import Keyring
 from moongate.pool.affinity import STRANGER, Session, session
 from moongate.pool.own import OwnAccounts
-
-CHARACTERS_A_TOKEN = 3
-"""Roughly, over languages, for an estimate of what a reply that broke has cost."""
 
 
 class Answer:
@@ -29,7 +27,7 @@ class Answer:
         self.is_echo = isinstance(self._encoder, Echo)
         self._speaking = speaking
         self._exchange = exchange
-        self._asked = len(ask.origin.body) // BYTES_A_TOKEN
+        self._ask = ask
         self._told = 0
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
@@ -65,7 +63,8 @@ class Answer:
         if failure.usage is not None:
             exchange.usage = failure.usage
         elif self._told:
-            exchange.usage, exchange.usage_is_estimate = Usage(self._asked, self._told // CHARACTERS_A_TOKEN), True
+            exchange.usage = Usage(estimate.asked(self._ask.origin.body), estimate.told(self._told))
+            exchange.usage_is_estimate = True
 
 
 class Gateway:

@@ -102,6 +102,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self._roster)
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether any account has a limit of tokens."""
+        return any(state.tokens is not None for state in self._roster.states)
+
     def statistics(self) -> PoolStatistics:
         leased = sum(state.leased for state in (*self._roster.states, *self._guests.values()))
         return PoolStatistics(len(self._roster), leased, len(self._queue))
