@@ -145,10 +145,12 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 
 async def _simulate(host: str, port: int) -> None:
     async with simulator(host, port) as server:
+        server.oauth.change({"interval": 1, "auto_approve_after": 2})  # a login succeeds by itself
         _say(
             f"The simulator listens on {server.url}\n"
             f"  platform   KIMI_API_KEY=sk-example-key       KIMI_BASE_URL={server.url}/v1\n"
             f"  Kimi Code  KIMI_CODE_API_KEY=sk-kimi-example KIMI_API_BASE_URL={server.url}/coding\n"
+            f"  login      moongate login kimi-code, with KIMI_CODE_OAUTH_HOST set to {server.url}\n"
             "No model is asked. Ctrl-C stops it."
         )
         await asyncio.Event().wait()

@@ -32,7 +32,7 @@ said = {
 scripts = st.builds(
     Script,
     **said,
-    on=st.sampled_from(["chat", "models"]),
+    on=st.sampled_from(["chat", "models", "balance", "usages", "me"]),
     choices=st.none() | st.integers(1, 3),
     system_fingerprint=st.booleans(),
     closing_reasoning=st.booleans(),

@@ -53,7 +53,7 @@ FAULTS = (
     (0.0002, Script(refuse="ip_not_allowed")),
     (0.0002, Script(refuse="insufficient_balance")),
 )
-"""What befalls a request, and how often."""
+"""How often what befalls a request that reaches an account."""
 
 
 @dataclass
@@ -88,6 +88,7 @@ async def soak(seconds: float, home: Path, *, progress: bool = False, seed: int 
     """Callers ask for so long; then all is counted."""
     tally, chance = Tally(), random.Random(seed)
     async with simulator() as sim:
+        sim.weather(seed, FAULTS)
         _write_settings(home, sim)
         with _gateway(home) as gateway:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
@@ -95,7 +96,7 @@ async def soak(seconds: float, home: Path, *, progress: bool = False, seed: int 
                 watching = asyncio.create_task(_watch(gateway, tally, began, progress=progress))
                 async with asyncio.TaskGroup() as group:
                     for number in range(CALLERS):
-                        group.create_task(_call(number, began + seconds, http, gateway, sim, tally, chance))
+                        group.create_task(_call(number, began + seconds, http, gateway, tally, chance))
                 watching.cancel()
                 await asyncio.sleep(1.0)  # who has just gone must have been noticed
                 tally.leased = await _leased(http, gateway, home)
@@ -107,7 +108,6 @@ async def _call(
     end: float,
     http: aiohttp.ClientSession,
     gateway: Command,
-    sim: Simulator,
     tally: Tally,
     chance: random.Random,
 ) -> None:
@@ -116,21 +116,10 @@ async def _call(
         count += 1
         await asyncio.sleep(max(0.0, due - now))
         due = max(due, now) + CALLERS / RATE
-        if (script := _drawn(chance)) is not None:
-            sim.enqueue(script)
         words = f"caller {number} asked {count} times and got {chance.randbytes(chance.randrange(8, 200)).hex()}"
         stream, buffered = chance.random() < 0.6, chance.random() < 0.2
         goes = stream and chance.random() < HANGS_UP
         await _ask(words, http, gateway, tally, stream=stream, buffered=buffered, goes=goes)
-
-
-def _drawn(chance: random.Random) -> Script | None:
-    draw = chance.random()
-    for share, script in FAULTS:
-        draw -= share
-        if draw < 0:
-            return script
-    return None
 
 
 async def _ask(

@@ -3,7 +3,8 @@
 It is independent of the gateway on purpose: it writes every wire shape itself, so that it can catch the gateway out.
 """
 
-from moongate.simulator.refusals import CATALOGUE, Refusal
+from moongate.simulator.catalogue import CATALOGUE
+from moongate.simulator.refusals import Refusal
 from moongate.simulator.script import BadScriptError, Script
 from moongate.simulator.server import Simulator, simulator
 from moongate.simulator.tokens import Usage

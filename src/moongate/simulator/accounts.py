@@ -4,36 +4,42 @@ An account is known by its credential, one that logs in by its login, whatever t
 is allowed until a test says otherwise.
 """
 
-from collections import deque
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
-from moongate.simulator.models import Product
-from moongate.simulator.refusals import CATALOGUE, Refusal, model_not_found, plan_lacks, rated
+from moongate.simulator.catalogue import CATALOGUE
+from moongate.simulator.meter import Meter
+from moongate.simulator.refusals import Refusal
+from moongate.simulator.settable import change, shown
+from moongate.simulator.values import JsonObject
 
 MINUTE: Final = 60.0
+DAY: Final = 86400.0
 MOST: Final = 2000
-"""Accounts remembered; the oldest are forgotten."""
+"""Accounts remembered; those unused for longest are forgotten."""
 
-TEXTS: Final = {"5h": "five_hour_quota", "7d": "weekly_quota"}
-"""The refusal for each window that is full; the others are billing cycles."""
+Money = Annotated[float, Meta(ge=-1e12, le=1e12)]
+Moment = Annotated[float, Meta(ge=0, le=1e11)]
+Length = Annotated[float, Meta(gt=0, le=1e9)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
 
 
-class QuotaWindow(msgspec.Struct):
+class QuotaWindow(msgspec.Struct, forbid_unknown_fields=True):
     """`limit` and `used` count requests; it starts anew at `resets_at` (seconds since 1970) for another `length`."""
 
-    limit: int
-    used: int = 0
-    resets_at: float = 0.0
-    length: float = 18000.0
+    limit: Count
+    used: Count = 0
+    resets_at: Moment = 0.0
+    length: Length = 18000.0
 
     def roll(self, now: float) -> None:
         if self.resets_at <= 0:
             self.resets_at = now + self.length
-        while self.resets_at <= now:
-            self.resets_at += self.length
+        elif self.resets_at <= now:
+            self.resets_at += self.length * ((now - self.resets_at) // self.length + 1)
             self.used = 0
 
     @property
@@ -41,43 +47,63 @@ class QuotaWindow(msgspec.Struct):
         return self.used >= self.limit
 
 
-class AccountState(msgspec.Struct, eq=False):
-    """`barred` names a row of the catalogue that answers every call. `highspeed_windows` are those of models
-    `*-highspeed`, None where they share the plan's. `peak` is the most requests it ever had at a time."""
+class Booster(msgspec.Struct, forbid_unknown_fields=True):
+    """A wallet for what goes beyond the plan, in cents of `currency`. `monthly_limit` None: none is set.
 
-    balance: float = 100.0
+    While some is left, a full window bars nobody. What a request then costs is unknown, so nothing is taken.
+    """
+
+    left: Money
+    amount: Money
+    currency: str = "USD"
+    monthly_limit: Count | None = None
+    monthly_used: Count = 0
+
+
+class Terms(msgspec.Struct):
+    """What a test may set. Money is in the vendor's currency, `balance` what was paid in and `voucher` what was given.
+
+    `barred` names a row of the catalogue, or is a refusal, that answers every call. `windows` are by name, of which
+    `5h`, `7d`, `month_total` and `month_code` are told by `/usages`; `highspeed_windows` are those of models
+    `*-highspeed`, None where they share the plan's. `models` are those it has, None for all. `tpm` and `tpd` count
+    the tokens of a prompt and those that its request allows for the answer, from when the limit is set.
+    """
+
+    balance: Money = 100.0
+    voucher: Money = 0.0
     plan: str = "LEVEL_INTERMEDIATE"
     windows: dict[str, QuotaWindow] = msgspec.field(default_factory=dict)
     highspeed_windows: dict[str, QuotaWindow] | None = None
-    max_concurrency: int | None = None
-    rpm: int | None = None
+    booster: Booster | None = None
+    max_concurrency: Count | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    tpd: Count | None = None
     retry_after_header: bool = False
     barred: str | Refusal | None = None
     models: frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.barred, str) and self.barred not in CATALOGUE:
+            raise ValueError(f"barred: no such row {self.barred!r}; there are {', '.join(CATALOGUE)}")
+
+    @property
+    def available(self) -> float:
+        """Debts are not taken from vouchers."""
+        return self.voucher + max(0.0, self.balance)
+
+
+class AccountState(Terms, eq=False):
+    """`peak` is the most requests it ever had `active` at a time."""
+
     peak: int = 0
     active: int = 0
-    recent: deque[float] = msgspec.field(default_factory=deque)
+    requests: Meter = msgspec.field(default_factory=lambda: Meter(MINUTE))
+    minute: Meter = msgspec.field(default_factory=lambda: Meter(MINUTE))
+    day: Meter = msgspec.field(default_factory=lambda: Meter(DAY))
 
     def barring(self) -> Refusal | None:
         return CATALOGUE[self.barred] if isinstance(self.barred, str) else self.barred
-
-    def refuses(self, product: Product, model: str, now: float) -> Refusal | None:
-        """Why a chat request is not served, if it is not."""
-        if self.models is not None and model not in self.models:
-            return model_not_found(model) if product is Product.PLATFORM else plan_lacks(model)
-        if product is Product.PLATFORM and self.balance <= 0:
-            return CATALOGUE["insufficient_balance"]
-        for name, window in self._windows_of(model).items():
-            window.roll(now)
-            if window.is_full:
-                return CATALOGUE[TEXTS.get(name, "billing_cycle_quota")]
-        return self._too_many(now)
-
-    def count(self, model: str, now: float) -> None:
-        """A request is served."""
-        self.recent.append(now)
-        for window in self._windows_of(model).values():
-            window.used += 1
 
     def begin(self) -> None:
         self.active += 1
@@ -86,36 +112,29 @@ class AccountState(msgspec.Struct, eq=False):
     def end(self) -> None:
         self.active -= 1
 
-    def _windows_of(self, model: str) -> dict[str, QuotaWindow]:
+    def windows_of(self, model: str) -> dict[str, QuotaWindow]:
         own = self.highspeed_windows
         return own if own is not None and fnmatchcase(model, "*-highspeed") else self.windows
 
-    def _too_many(self, now: float) -> Refusal | None:
-        if self.max_concurrency is not None and self.active >= self.max_concurrency:
-            return self._rated(f"request reached organization max concurrency: {self.max_concurrency}", 1)
-        while self.recent and self.recent[0] <= now - MINUTE:
-            self.recent.popleft()
-        if self.rpm is not None and len(self.recent) >= self.rpm:
-            wait = max(1, round(self.recent[0] + MINUTE - now))
-            return self._rated(f"request reached organization max RPM: {self.rpm}", wait)
-        return None
+    def change(self, given: object) -> None:
+        """Set what is given as JSON. Raises ValueError."""
+        change(self, Terms, given)
 
-    def _rated(self, what: str, seconds: int) -> Refusal:
-        return rated(what, seconds, {"Retry-After": str(seconds)} if self.retry_after_header else {})
+    def as_json(self) -> JsonObject:
+        return {**shown(self, Terms), "active": self.active, "peak": self.peak}
 
 
 class Accounts:
     """By the name of whoever asks: a key, or a login."""
 
     def __init__(self) -> None:
-        self._states: dict[str, AccountState] = {}
+        self._states: dict[str, AccountState] = {}  # the last to ask at the end
 
     def of(self, name: str) -> AccountState:
-        state = self._states.get(name)
-        if state is None:
-            state = self._states[name] = AccountState()
-            if len(self._states) > MOST:
-                del self._states[next(iter(self._states))]
+        known = self._states.pop(name, None)
+        state = self._states[name] = AccountState() if known is None else known
+        if len(self._states) > MOST:
+            del self._states[next(iter(self._states))]
         return state
 
     def clear(self) -> None:

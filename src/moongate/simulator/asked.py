@@ -41,6 +41,12 @@ class Asked(msgspec.Struct, frozen=True):
         return n if isinstance(n, int) and n > 0 else 1
 
     @property
+    def output_limit(self) -> int:
+        """Tokens that the answer may have, 0 where the request does not say; the newer name wins."""
+        limits = (self.body.get("max_completion_tokens"), self.body.get("max_tokens"))
+        return next((limit for limit in limits if isinstance(limit, int) and limit > 0), 0)
+
+    @property
     def declared_tools(self) -> list[JsonObject]:
         return as_objects(self.body.get("tools"))
 

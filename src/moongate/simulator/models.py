@@ -9,6 +9,9 @@ from moongate.simulator.values import JsonObject
 
 ToolChoice = Literal["specified", "required"]
 
+CODE_ROOT: Final = "/coding"
+"""Where the paths of Kimi Code begin; all others are the platform's."""
+
 
 class Product(StrEnum):
     """Two services with two kinds of key; each answers 401 to the other's."""

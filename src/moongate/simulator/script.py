@@ -5,13 +5,15 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from moongate.simulator.refusals import CATALOGUE, Refusal
+from moongate.simulator.catalogue import CATALOGUE
+from moongate.simulator.refusals import Refusal
 from moongate.simulator.values import JsonObject, content_text, dumps, loads
 
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
 Count = Annotated[int, Meta(ge=0)]
 Size = Annotated[int, Meta(ge=1)]
 Tool = tuple[str, str]
+On = Literal["chat", "models", "balance", "usages", "me"]
 
 IdStyle = Literal["name_n", "name:n", "functions.name:n", "call_…"]
 
@@ -28,8 +30,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     count equal to its length acts after the last chunk and before `[DONE]`.
     """
 
-    # Which request it answers: a chat completion or a listing of the models.
-    on: Literal["chat", "models"] = "chat"
+    # Which request it answers: a chat completion, or what is told of the models and of the account.
+    on: On = "chat"
 
     reasoning: str | None = None
     text: str | None = None

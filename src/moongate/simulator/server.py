@@ -3,27 +3,26 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from email.utils import formatdate
-from typing import Final, Literal
-from urllib.parse import parse_qsl
+from typing import Final
 
 from aiohttp import web
 
-from moongate.simulator.accounts import Accounts, AccountState
-from moongate.simulator.answer import Answer, Desk, Knobs, Request
+from moongate.simulator import control
+from moongate.simulator.accounts import AccountState
+from moongate.simulator.answer import Answer
+from moongate.simulator.asking import LOGIN, Step, parsed, record, reduced
+from moongate.simulator.desk import Desk
+from moongate.simulator.knobs import Knobs
 from moongate.simulator.oauth import OAuth
 from moongate.simulator.perform import perform
-from moongate.simulator.script import Script, read
-from moongate.simulator.tokens import Prefixes
-from moongate.simulator.values import JsonObject, dumps, loads
-from moongate.simulator.witness import Queue, Seen, keep, masked
+from moongate.simulator.script import Script
+from moongate.simulator.settable import restore
+from moongate.simulator.weather import Chances
+from moongate.simulator.witness import Seen, keep
 
 _LARGEST_BODY: Final = 128 * 1024 * 1024
-LOGIN: Final[Mapping[str, Literal["begin", "token"]]] = {
-    "/api/oauth/device_authorization": "begin",
-    "/api/oauth/token": "token",
-}
 _PATIENCE: Final = 0.5  # seconds that abandoned handlers get to end
 
 
@@ -36,11 +35,11 @@ class Simulator:
     def __init__(self, keys: frozenset[str] | None = None, *, strict_reasoning: bool = False) -> None:
         self.url = ""
         self.seen: list[Seen] = []
-        self.oauth = OAuth()
-        self.knobs = Knobs()
-        self._desk = Desk(Queue(), Prefixes(), keys, strict_reasoning, Accounts(), self.oauth, self.knobs)
+        self._desk = Desk(keys=keys, strict_reasoning=strict_reasoning)
+        application = web.Application(client_max_size=_LARGEST_BODY)
+        application.add_routes([*control.routes(self._desk, self.seen), web.route("*", "/{path:.*}", self.handle)])
         self._runner = web.AppRunner(
-            _application(self), handler_cancellation=True, shutdown_timeout=_PATIENCE, access_log=None
+            application, handler_cancellation=True, shutdown_timeout=_PATIENCE, access_log=None
         )
         self._tasks: set[asyncio.Task[object]] = set()
         self._idle = asyncio.Event()
@@ -56,6 +55,16 @@ class Simulator:
     def kimi_code(self) -> str:
         """The base URL of the Kimi Code dialect."""
         return f"{self.url}/coding/v1"
+
+    @property
+    def oauth(self) -> OAuth:
+        """The login server, whose settings may be changed."""
+        return self._desk.oauth
+
+    @property
+    def knobs(self) -> Knobs:
+        """To be changed at will."""
+        return self._desk.knobs
 
     @property
     def open(self) -> int:
@@ -80,20 +89,29 @@ class Simulator:
         """Answer every request of this credential, or of any, by this script, until the returned function is called."""
         return self._desk.queue.stand(script, credential)
 
+    def weather(self, seed: int, chances: Chances) -> Callable[[], None]:
+        """Let chance, always the same for a seed, strike chat requests that no script was planned for.
+
+        Each row of `chances` is a share of those requests, from 0 to 1, and a script whose faults go over what a
+        directive says; its speech counts only where that has none. What was set before ends, and this with the
+        returned function. Requests that are refused for their own sake or their account's meet no weather.
+        """
+        return self._desk.weather.set(seed, chances)
+
     def account(self, credential: str) -> AccountState:
         """What the vendor holds about a key, or about the login of an access token; to be changed at will."""
         return self._desk.account(credential)
 
     def clear_queue(self) -> None:
+        """Drop all scripts, those that stand too."""
         self._desk.queue.clear()
 
     def reset(self) -> None:
-        """Forget what was seen, queued and cached. Requests in progress go on."""
+        """Be as in the beginning: forget what was seen, set, queued and cached. Requests in progress go on."""
         self.seen.clear()
-        self._desk.queue.clear()
-        self._desk.prefixes.clear()
-        self._desk.accounts.clear()
-        self.oauth.clear()
+        for memory in (self._desk.queue, self._desk.weather, self._desk.prefixes, self._desk.accounts, self.oauth):
+            memory.clear()
+        restore(self.knobs)
 
     async def settled(self) -> None:
         """Wait until no request is in progress."""
@@ -102,27 +120,37 @@ class Simulator:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer any request but those of the control routes."""
         body = await request.read()
-        value, error = _parsed(body)
-        seen = _record(request, body, value)
+        value, error = parsed(body)
+        seen = record(request, body, value)
         keep(self.seen, seen)
         try:
             with self._in_progress(seen):
                 if request.method == "POST" and (step := LOGIN.get(request.path)) is not None:
-                    return await self._log_in(step, body, seen)
-                answer = self._desk.answer(_reduced(request, value, error))
-                if self.knobs.date_skew:
-                    answer.headers["Date"] = formatdate(time.time() + self.knobs.date_skew, usegmt=True)
+                    return await self._log_in(step, request, body, seen)
+                answer = self._desk.answer(reduced(request, value, error))
+                answer.headers.update(self._date())
                 with _counted(answer):
                     return await perform(request, answer, seen)
         except ConnectionError:
             return web.Response(status=499)  # nobody reads it; raising would only have aiohttp log a trace
 
-    async def _log_in(self, step: Literal["begin", "token"], body: bytes, seen: Seen) -> web.Response:
-        form = dict(parse_qsl(body.decode("utf-8", "replace")))
-        reply = self.oauth.begin() if step == "begin" else await self.oauth.token(form)
-        seen.status = reply.status
-        seen.end("answered" if reply.status == 200 else "refused")
-        return web.Response(body=reply.body, status=reply.status, content_type="application/json")
+    async def _log_in(self, step: Step, request: web.Request, body: bytes, seen: Seen) -> web.Response:
+        kind = request.headers.get("Content-Type", "")
+        reply = self.oauth.begin(kind, body) if step == "begin" else await self.oauth.token(kind, body)
+        if reply.lost:
+            seen.end("cut")
+            if request.transport is not None:
+                request.transport.abort()
+        else:
+            seen.status = reply.status
+            seen.end("answered" if reply.status == 200 else "refused")
+        headers = {"Content-Type": "application/json", **self._date()}
+        return web.Response(body=reply.body, status=reply.status, headers=headers)
+
+    def _date(self) -> dict[str, str]:
+        """The header, where the clock is said to differ."""
+        skew = self.knobs.date_skew
+        return {"Date": formatdate(time.time() + skew, usegmt=True)} if skew else {}
 
     @contextlib.contextmanager
     def _in_progress(self, seen: Seen) -> Iterator[None]:
@@ -192,80 +220,3 @@ def _counted(answer: Answer) -> Iterator[None]:
         yield
     finally:
         answer.account.end()
-
-
-def _parsed(body: bytes) -> tuple[object, str]:
-    """The JSON, or None and why it is none."""
-    try:
-        return loads(body), ""
-    except ValueError as error:
-        return None, str(error)
-
-
-def _record(request: web.Request, body: bytes, value: object) -> Seen:
-    return Seen(
-        method=request.method,
-        path=request.path_qs,
-        headers=masked(request.headers),
-        body=body,
-        json=value,
-        came_at=time.monotonic(),
-    )
-
-
-def _reduced(request: web.Request, value: object, error: str) -> Request:
-    return Request(
-        method=request.method,
-        path=request.path,
-        authorization=request.headers.get("Authorization", ""),
-        user_agent=request.headers.get("User-Agent", ""),
-        json=value,
-        bad_json=error,
-        now=time.time(),
-    )
-
-
-def _application(running: Simulator) -> web.Application:
-    """Everything is answered as an upstream would, but for three control routes, which need no credential.
-
-    POST /_simulator/scripts?credential=… takes one script or a list, DELETE drops all that wait, and
-    GET /_simulator/seen lists the records.
-    """
-
-    async def enqueue(request: web.Request) -> web.Response:
-        return _enqueued(running, await request.read(), request.query.get("credential"))
-
-    async def clear(request: web.Request) -> web.Response:
-        removed = running.queued
-        running.clear_queue()
-        return _json({"removed": removed})
-
-    async def seen(request: web.Request) -> web.Response:
-        return _json([record.as_json() for record in running.seen])
-
-    application = web.Application(client_max_size=_LARGEST_BODY)
-    application.add_routes(
-        [
-            web.post("/_simulator/scripts", enqueue),
-            web.delete("/_simulator/scripts", clear),
-            web.get("/_simulator/seen", seen),
-            web.route("*", "/{path:.*}", running.handle),
-        ]
-    )
-    return application
-
-
-def _enqueued(running: Simulator, body: bytes, credential: str | None) -> web.Response:
-    """The body is one script or a list of them; either all are queued or, with a 400 that says why, none."""
-    try:
-        value = loads(body)
-        scripts = [read(item) for item in (value if isinstance(value, list) else [value])]
-    except ValueError as error:
-        return _json({"error": {"message": str(error), "type": "invalid_request_error"}}, 400)
-    for script in scripts:
-        running.enqueue(script, credential)
-    return _json({"queued": running.queued})
-
-
-def _json(value: JsonObject | list[JsonObject], status: int = 200) -> web.Response:
-    return web.Response(body=dumps(value), status=status, content_type="application/json", charset="utf-8")

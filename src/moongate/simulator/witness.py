@@ -1,6 +1,7 @@
 """What the simulator has seen and is about to do: one record a request, and the queue of scripts. No HTTP."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
@@ -8,12 +9,13 @@ from typing import Final, Literal
 import msgspec
 
 from moongate.simulator.plan import Outcome
-from moongate.simulator.script import Script
+from moongate.simulator.script import On, Script
 from moongate.simulator.tokens import Usage
 from moongate.simulator.values import JsonObject
 
 _KEPT: Final = 1000
 _SECRET_HEADERS: Final = frozenset(("authorization", "proxy-authorization", "x-api-key", "cookie"))
+_SECRET_MEMBERS: Final = re.compile(rb"((?:^|&)(?:refresh_token|device_code)=)([^&]*)")
 
 
 class Seen(msgspec.Struct, kw_only=True):
@@ -67,6 +69,11 @@ def masked(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): _mask(value) if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()}
 
 
+def masked_form(body: bytes) -> bytes:
+    """A form with the codes and tokens in it shortened likewise."""
+    return _SECRET_MEMBERS.sub(lambda found: found[1] + "…".encode() + found[2][-4:] * (len(found[2]) > 4), body)
+
+
 def _mask(value: str) -> str:
     scheme, space, secret = value.rpartition(" ")
     return f"{scheme}{space}…{secret[-4:] if len(secret) > 4 else ''}"
@@ -85,7 +92,7 @@ class Queue:
     def put(self, script: Script, credential: str | None) -> None:
         self._waiting.append((credential, script))
 
-    def take(self, on: Literal["chat", "models"], credential: str) -> Script | None:
+    def take(self, on: On, credential: str) -> Script | None:
         """The first script for this kind of request and this credential or any."""
         for number, (wanted, script) in enumerate(self._waiting):
             if script.on == on and wanted in (None, credential):
@@ -97,11 +104,15 @@ class Queue:
         """Every request that no waiting script answers, until the returned function is called."""
         rule = (credential, script)
         self._standing.append(rule)
-        return lambda: self._standing.remove(rule)
+        return lambda: self._end(rule)
 
     def clear(self) -> None:
         self._waiting.clear()
         self._standing.clear()
+
+    def _end(self, rule: tuple[str | None, Script]) -> None:
+        """It may have been cleared before."""
+        self._standing = [standing for standing in self._standing if standing is not rule]
 
 
 def keep(seen: list[Seen], record: Seen) -> None:
