@@ -168,3 +168,15 @@ async def test_what_money_is_left_is_known(sim: Simulator, serve: Serve) -> None
         (report,) = gateway.running.pool.reports()
         assert report.standing is not None
         assert report.standing.balance == 12.5
+
+
+async def test_who_is_refused_for_used_up_quota_is_told_when_there_will_be_more(sim: Simulator, serve: Serve) -> None:
+    key, reset = "sk-kimi-example-account-aaaa", time.time() + 3000
+    sim.account(key).windows = {"5h": QuotaWindow(limit=100, used=99, resets_at=reset)}
+    async with serve({"KIMI_CODE_API_KEY": key, "KIMI_API_BASE_URL": sim.kimi_code}) as gateway:
+        await until(lambda: gateway.running.pool.reports()[0].standing is not None)
+        assert await asked(gateway) == 200
+        for status in (429, 503):
+            async with gateway.ask(model=CODER) as reply:
+                assert reply.status == status
+                assert int(reply.headers["retry-after"]) == pytest.approx(3000, abs=5)

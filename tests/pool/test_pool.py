@@ -319,6 +319,20 @@ def test_a_known_standing_rests_an_account_before_it_is_refused() -> None:
     play(act())
 
 
+def test_a_refusal_that_names_a_window_rests_until_that_window_is_reset() -> None:
+    async def act() -> None:
+        of = Pool([Account("a", CODING, FixedKey(Sealed("a")))], wall=lambda: WALL + now())
+        windows = (Window("5h", 0.9, WALL + 700), Window("7d", 0.5, WALL + 90_000))
+        of.learn(of.states[0], Standing(WALL, windows), now())
+        coder = Route("kimi-code", "k3")
+        with pytest.raises(GatewayError):
+            async with of.lease(asking(coder)):
+                raise GatewayError(Kind.QUOTA_EXHAUSTED, "weekly limit", window="7d")
+        assert (await refusal(of, coder)).retry_after == 90_000
+
+    play(act())
+
+
 def test_who_would_be_refused_by_their_vendors_word_is_asked_before_nobody_is() -> None:
     """People report of having been served at a hundred percent."""
 

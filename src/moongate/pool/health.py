@@ -89,13 +89,17 @@ class Health(Struct, frozen=True):
 WELL = Health()
 
 
-def after_failure(health: Health, error: GatewayError, began: float, now: float, *, shared: bool) -> Health:
-    """The state after a request that began at `began` has failed. `shared`: most of the pool has failed alike."""
+def after_failure(
+    health: Health, error: GatewayError, began: float, now: float, *, shared: bool, resets_in: float | None = None
+) -> Health:
+    """The state after a request that began at `began` has failed. `shared`: most of the pool has failed alike;
+    `resets_in`: seconds until the quota that is used up starts anew, where that is known."""
     consequence = CONSEQUENCES[error.kind]
     if health.rest is not None and began < health.rest.since:
         return health  # one of many under way when it happened; they are one event, not many
     strikes = health.strikes + 1
-    seconds = _rest(consequence, strikes, error.retry_after, shared=shared)
+    told = resets_in if error.retry_after is None else min(error.retry_after, LONGEST_TOLD)
+    seconds = _rest(consequence, strikes, shared=shared) if told is None else told
     rest = Rest(error.kind, error.message, now, now + seconds) if seconds else None
     return Health(strikes, error.kind, now, rest)
 
@@ -105,9 +109,7 @@ def after_success(health: Health, began: float) -> Health:
     return health if health.rest is not None and began < health.rest.since else WELL
 
 
-def _rest(consequence: Consequence, strikes: int, told: float | None, *, shared: bool) -> float:
-    if told is not None:
-        return min(told, LONGEST_TOLD)
+def _rest(consequence: Consequence, strikes: int, *, shared: bool) -> float:
     beyond = strikes - consequence.strikes
     if beyond < 0:
         return 0.0

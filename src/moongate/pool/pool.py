@@ -153,7 +153,7 @@ class Pool:
             self._roster.praise(lease.state, lease.route.model, lease.began)
         except GatewayError as error:
             lease.state.failed += 1
-            if self._roster.judge(lease.state, lease.route.model, error, lease.began, _now()):
+            if self._roster.judge(lease.state, lease.route.model, error, lease.began, _now(), self._wall()):
                 self.troubled.set()
             raise
         finally:

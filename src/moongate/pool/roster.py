@@ -46,7 +46,9 @@ class Roster:
                 state.become(account)
             self._states[account.name] = state
 
-    def judge(self, state: AccountState, model: str, error: GatewayError, began: float, now: float) -> bool:
+    def judge(
+        self, state: AccountState, model: str, error: GatewayError, began: float, now: float, wall: float
+    ) -> bool:
         """What the failure of a request that began at `began` means for its account. Whether it came to rest by it."""
         if error.kind not in CONSEQUENCES or state.account.is_callers:
             return False
@@ -54,7 +56,8 @@ class Roster:
         known = state.health.get(scope, WELL)
         peers = [peer for peer in self._states.values() if peer is not state and peer.account.is_peer(state.account)]
         shared = health.is_shared(error.kind, [peer.health.get(scope, WELL) for peer in peers], now)
-        judged = health.after_failure(known, error, began, now, shared=shared)
+        resets_in = _resets_in(state, error.window, wall)
+        judged = health.after_failure(known, error, began, now, shared=shared, resets_in=resets_in)
         if judged is known:
             return False
         state.note(scope, judged)
@@ -109,6 +112,13 @@ def rests(state: AccountState, model: str, now: float) -> bool:
 def is_out(state: AccountState, now: float) -> bool:
     """Whether it rests as a whole."""
     return _is_at_rest(state.health.get("account", WELL), now)
+
+
+def _resets_in(state: AccountState, window: str, wall: float) -> float | None:
+    """Seconds until a part of its quota starts anew, by what its vendor said last; None where it did not."""
+    windows = state.standing.windows if state.standing and window else ()
+    moments = (one.resets_at for one in windows if one.name == window)
+    return next((moment - wall for moment in moments if moment is not None and moment > wall), None)
 
 
 def _is_at_rest(known: Health, now: float) -> bool:

@@ -102,7 +102,9 @@ def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait 
 def _look(state: AccountState, route: Route, want: Want, now: float) -> Open | Obstacle:
     again = want.avoid.get((state.account.name, route), -math.inf) if want.avoid else -math.inf
     if again == math.inf:
-        return Obstacle("it has refused this request already", again, may_wait=False)
+        rest = next((health.rest for _, health in state.troubles(route.model) if health.rest is not None), None)
+        until = again if rest is None else rest.until
+        return Obstacle("it has refused this request already", until, may_wait=False, rest=rest)
     tries, is_last = [], False
     for scope, health in state.troubles(route.model):
         rest = health.rest
@@ -155,11 +157,17 @@ def _resets_at(state: AccountState) -> float:
 
 def _nobody(obstacles: Sequence[tuple[AccountState, Obstacle]], now: float) -> GatewayError:
     """Told with what each rests for, and with the soonest moment at which that may be over."""
-    resting = {state.account.name: obstacle for state, obstacle in obstacles if obstacle.rest is not None}
+    resting = {state.account.name: obstacle.rest for state, obstacle in obstacles if obstacle.rest is not None}
     if not resting:
         return GatewayError(Kind.NO_ACCOUNT, "no account can serve this model now")
-    soonest = min(obstacle.until for obstacle in resting.values())
-    told = "; ".join(f"{name} rests: {obstacle.reason}" for name, obstacle in list(resting.items())[:MOST_TOLD])
+    soonest = min(rest.until for rest in resting.values())
+    told = "; ".join(f"{name} rests: {rest.reason}" for name, rest in list(resting.items())[:MOST_TOLD])
+    more = f"; and {len(resting) - MOST_TOLD} more" if len(resting) > MOST_TOLD else ""
+    after = None if soonest == math.inf else max(0.0, soonest - now)
+    return GatewayError(Kind.NO_ACCOUNT, f"no account can serve this model now: {told}{more}", retry_after=after)
+
+
+MOST_TOLD])
     more = f"; and {len(resting) - MOST_TOLD} more" if len(resting) > MOST_TOLD else ""
     after = None if soonest == math.inf else max(0.0, soonest - now)
     return GatewayError(Kind.NO_ACCOUNT, f"no account can serve this model now: {told}{more}", retry_after=after)
