@@ -1,5 +1,6 @@
 """What the documents say is so: errors, file names, links, commands, and the same in both languages."""
 
+import math
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -9,6 +10,7 @@ import pytest
 
 from moongate.core.errors import Kind
 from moongate.dialects.openai_chat.server import ERRORS
+from moongate.pool.health import CONSEQUENCES, Consequence
 from moongate.upstreams.refusals import STATUS_HANDED_BACK
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +85,45 @@ def test_a_mistake_in_the_table_of_errors_would_be_seen(right: str, wrong: str) 
     text = read("docs/errors.md")
     assert text.count(right) == 1
     assert told_kinds(text.replace(right, wrong)) != true_kinds()
+
+
+# Accounts.
+
+
+def told_consequences(text: str) -> list[tuple[str, ...]]:
+    """The rows of the table of what follows for an account, as they stand."""
+    rows = [tuple(cell.strip(" `") for cell in line.split("|")[1:-1]) for line in text.splitlines()]
+    return [row for row in rows if len(row) == 7 and row[0].isupper()]
+
+
+def true_consequences() -> list[tuple[str, ...]]:
+    def told(kind: Kind, consequence: Consequence) -> tuple[str, ...]:
+        times = (consequence.first, consequence.longest)
+        first, longest = ("no end" if time == math.inf else f"{time:g} s" for time in times)
+        waits, blamed = ("yes" if holds else "no" for holds in (consequence.may_wait, consequence.is_blame))
+        return kind.name, consequence.scope, str(consequence.strikes), first, longest, waits, blamed
+
+    return [told(kind, consequence) for kind, consequence in CONSEQUENCES.items()]
+
+
+def test_what_follows_for_an_account_is_told_with_its_scope_and_times() -> None:
+    assert told_consequences(read("docs/accounts.md")) == true_consequences()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("| `UNREACHABLE` | account |", "| `UNREACHABLE` | model |"),
+        ("| `TIMED_OUT` | model | 2 | 5 s | 60 s |", "| `TIMED_OUT` | model | 2 | 5 s | 61 s |"),
+        ("| `LOGIN_EXPIRED` | account | 1 | no end |", "| `LOGIN_EXPIRED` | account | 1 | 30 s |"),
+        ("| `FAILED` | model | 3 | 1 s | 30 s | yes | yes |", "| `FAILED` | model | 3 | 1 s | 30 s | yes | no |"),
+        ("| `MISDIRECTED` | account | 1 | 30 s | 120 s | no | yes |\n", ""),
+    ],
+)
+def test_a_mistake_in_the_table_of_consequences_would_be_seen(right: str, wrong: str) -> None:
+    text = read("docs/accounts.md")
+    assert text.count(right) == 1
+    assert told_consequences(text.replace(right, wrong)) != true_consequences()
 
 
 # Files, links and commands.

@@ -167,11 +167,5 @@ def _nobody(obstacles: Sequence[tuple[AccountState, Obstacle]], now: float) -> G
     return GatewayError(Kind.NO_ACCOUNT, f"no account can serve this model now: {told}{more}", retry_after=after)
 
 
-MOST_TOLD])
-    more = f"; and {len(resting) - MOST_TOLD} more" if len(resting) > MOST_TOLD else ""
-    after = None if soonest == math.inf else max(0.0, soonest - now)
-    return GatewayError(Kind.NO_ACCOUNT, f"no account can serve this model now: {told}{more}", retry_after=after)
-
-
 MOST_TOLD = 3
 """Accounts whose troubles one error tells."""
