@@ -35,6 +35,10 @@ PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds before the same account is tried again, doubled each time up to the longest."""
 
 
+TICK = 0.1
+"""Seconds by which a wait outlasts what it waits for: timers are not exact."""
+
+
 class Patience(Struct, frozen=True):
     """How long to wait and how often to try. Seconds; `retries` are further attempts, `queue` is for an account."""
 
@@ -92,7 +96,7 @@ class Search(Struct):
             lane=_lane(self.exchange),
             session=self.session,
             tokens=self.tokens,
-            wait_until=min(max(_now() + wait, self.again), self.end),
+            wait_until=min(max(_now() + wait, self.again + TICK), self.end),
         )
 
     def refused(self, lease: Lease, error: GatewayError) -> None:
