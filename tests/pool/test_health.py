@@ -200,3 +200,8 @@ def test_a_plan_serves_without_money_beside_it() -> None:
 def test_no_money_does_not_shorten_another_rest() -> None:
     gone = failed(Kind.LOGIN_EXPIRED)
     assert after_standing(gone, Kind.BALANCE_EXHAUSTED, standing(balance=-1.0), NOW, NOW, WALL) == gone
+
+
+def test_what_a_vendor_told_is_not_shortened_by_an_outage() -> None:
+    told = after_failure(WELL, GatewayError(Kind.FAILED, "no", retry_after=300), 0.0, 0.0, shared=False)
+    assert eased(told, 1.0) == told

@@ -343,6 +343,7 @@ def test_who_would_be_refused_by_their_vendors_word_is_asked_before_nobody_is() 
         async with of.lease(asking(coder)) as lease:
             assert lease.account.name == "a"
         of.learn(of.states[0], Standing(WALL, (Window("5h", 1.0, WALL + 100),)), now())
+        assert "not refused yet" in of.reports()[0].resting[0].reason
         with pytest.raises(GatewayError):
             async with of.lease(asking(coder)):
                 raise GatewayError(Kind.QUOTA_EXHAUSTED, "5-hour limit", window="5h")
@@ -372,7 +373,9 @@ def test_requests_a_minute_are_kept_to_before_the_vendor_has_to_say_so() -> None
         assert await turns(of, 2) == "aa"
         error = await refusal(of)
         assert error.retry_after == 61
+        assert of.reports()[0].state == "busy"
         await asyncio.sleep(61)
+        assert of.reports()[0].state == "ready"
         assert await turns(of, 1) == "a"
 
     play(act())
@@ -412,6 +415,18 @@ def test_who_waits_is_served_when_a_rest_is_over() -> None:
         assert await turns(of, 3, wait=10) == "aaa"
 
     assert play(act()) == pytest.approx(5)
+
+
+def test_who_may_be_served_by_a_busy_account_waits_though_another_rests_for_long() -> None:
+    async def act() -> None:
+        of = pool("a", "b", max_concurrency=1)
+        await serve(of, GatewayError(Kind.RATE_LIMITED, "slow down", retry_after=40))
+        first = asyncio.create_task(serve(of, lasts=3))
+        await asyncio.sleep(0)
+        assert await serve(of, wait=30) == "b"
+        await first
+
+    assert play(act()) == 3
 
 
 def test_nobody_waits_for_what_will_not_come_in_time() -> None:

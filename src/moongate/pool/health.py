@@ -73,6 +73,11 @@ class Rest(Struct, frozen=True):
     is_foreseen: bool = False
 
     @property
+    def is_told(self) -> bool:
+        """Longer than we would make it: the vendor said how long."""
+        return self.until - self.since > CONSEQUENCES[self.kind].longest
+
+    @property
     def may_wait(self) -> bool:
         return CONSEQUENCES[self.kind].may_wait
 
@@ -133,7 +138,7 @@ LATELY = 60.0
 def eased(health: Health, now: float) -> Health:
     """The same after its failure turned out to be shared."""
     rest = health.rest
-    if rest is None or rest.until <= now + SHARED_LONGEST:
+    if rest is None or rest.until <= now + SHARED_LONGEST or rest.is_told:
         return health
     return Health(health.strikes, health.kind, health.struck_at, _until(rest, now + SHARED_LONGEST))
 

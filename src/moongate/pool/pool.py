@@ -173,8 +173,8 @@ class Pool:
                 return self._lend(found, asking)
             case GatewayError():
                 raise found
-            case Wait(until, reason):
-                if asking.wait_until <= _now() or asking.wait_until < until < math.inf:
+            case Wait(until, reason, is_open):
+                if asking.wait_until <= _now() or (asking.wait_until < until and not is_open):
                     raise _too_long(reason, until)
                 return await self._wait(asking, reason)
 

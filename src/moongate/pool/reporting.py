@@ -16,26 +16,30 @@ def report(state: AccountState, now: float, wall: float) -> AccountReport:
         name=account.name,
         upstream=account.upstream.name,
         credential=account.credential.shown,
-        state=_state(state, whole),
+        state=_state(state, whole, now),
         kind=whole.kind.code if whole else "",
-        reason=whole.reason if whole else "",
+        reason=_reason(whole) if whole else "",
         until=_on_wall(whole.until, now, wall) if whole else None,
         leased=state.leased,
         max_concurrency=account.max_concurrency,
         served=state.served,
         failed=state.failed,
         resting=tuple(
-            Rested(scope=scope, kind=rest.kind.code, reason=rest.reason, until=_on_wall(rest.until, now, wall))
+            Rested(scope=scope, kind=rest.kind.code, reason=_reason(rest), until=_on_wall(rest.until, now, wall))
             for scope, rest in resting.items()
         ),
         standing=state.standing,
     )
 
 
-def _state(state: AccountState, whole: Rest | None) -> State:
+def _state(state: AccountState, whole: Rest | None, now: float) -> State:
     if whole is not None:
         return "out" if whole.until == math.inf else "resting"
-    return "busy" if state.is_full else "ready"
+    return "busy" if state.is_full or state.opens(0, now) > now else "ready"
+
+
+def _reason(rest: Rest) -> str:
+    return f"{rest.reason} (not refused yet, so asked after all others)" if rest.is_foreseen else rest.reason
 
 
 def _rest(health: Health, now: float) -> Rest | None:

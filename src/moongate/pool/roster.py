@@ -110,8 +110,9 @@ def rests(state: AccountState, model: str, now: float) -> bool:
 
 
 def is_out(state: AccountState, now: float) -> bool:
-    """Whether it rests as a whole."""
-    return _is_at_rest(state.health.get("account", WELL), now)
+    """Whether it rests as a whole, and not only by foresight: then it would still be asked before nobody is."""
+    rest = state.health.get("account", WELL).rest
+    return rest is not None and rest.until > now and not rest.is_foreseen
 
 
 def _resets_in(state: AccountState, window: str, wall: float) -> float | None:

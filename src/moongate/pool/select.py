@@ -46,10 +46,12 @@ class Pick(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """Nobody now, but soon: at `until` at the latest, or when an account is returned. `reason` for who asks why."""
+    """Nobody now, but soon: at `until`, or any time where `is_open`, as when an account is returned. `reason` for who
+    asks why."""
 
     until: float
     reason: str
+    is_open: bool = True
 
 
 class Obstacle(Struct, frozen=True):
@@ -95,7 +97,7 @@ def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait 
     waits = [obstacle for _, obstacle in obstacles if obstacle.may_wait]
     if waits:
         first = min(waits, key=lambda obstacle: obstacle.until)
-        return Wait(first.until, first.reason)
+        return Wait(first.until, first.reason, is_open=any(obstacle.until == math.inf for obstacle in waits))
     return _nobody(obstacles, now)
 
 
@@ -120,19 +122,12 @@ def _look(state: AccountState, route: Route, want: Want, now: float) -> Open | O
         return Obstacle("it has failed this request a moment ago", again, may_wait=True)
     if state.is_full:
         return Obstacle("every account for this model is at its limit", math.inf, may_wait=True)
-    free = _free(state, want.tokens, now)
+    free = state.opens(want.tokens, now)
     if free > now:
         return Obstacle(
             "every account for this model has had its requests or tokens of this minute", free, may_wait=True
         )
     return Open(state, tuple(tries), is_last)
-
-
-def _free(state: AccountState, tokens: int, now: float) -> float:
-    """When the account's own pace allows another request."""
-    by_requests = state.requests.opens(1, now) if state.requests else now
-    by_tokens = state.tokens.opens(tokens, now) if state.tokens else now
-    return max(by_requests, by_tokens)
 
 
 def _best(opened: Sequence[Open], homes: tuple[str, ...]) -> Open:

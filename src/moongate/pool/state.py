@@ -50,6 +50,12 @@ class AccountState(Struct, eq=False):
         limit = self.account.max_concurrency
         return limit is not None and self.leased >= limit
 
+    def opens(self, tokens: int, now: float) -> float:
+        """When its own pace allows another request of so many tokens: `now`, or later."""
+        by_requests = self.requests.opens(1, now) if self.requests else now
+        by_tokens = self.tokens.opens(tokens, now) if self.tokens else now
+        return max(by_requests, by_tokens)
+
     def scopes(self, model: str) -> tuple[str, str, str]:
         """The keys under which the states that concern a model are kept."""
         return "account", f"group {self.account.upstream.group(model)}", f"model {model}"
