@@ -213,3 +213,22 @@ def test_while_developing_it_reloads_when_the_code_changes(tmp_path: Path) -> No
 def _post(url: str, body: dict[str, object]) -> HTTPResponse:
     request = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode())
     return urllib.request.urlopen(request, timeout=10)
+
+
+def test_what_a_program_reads_is_json_though_something_is_logged(tmp_path: Path) -> None:
+    folder = tmp_path / ".moongate" / "credentials"
+    folder.mkdir(parents=True)
+    (folder / "broken.json").write_text("{")
+    done = _run("check", "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)
+    assert "login cannot be read" in done.stderr
+
+
+def test_a_running_gateway_can_be_asked_while_its_settings_stand_wrong(tmp_path: Path) -> None:
+    with _started("serve", tmp_path):
+        (tmp_path / "moongate.toml").write_text("[[accounts")
+        done = _run("accounts", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "demo" in done.stdout
+    assert "moongate.toml" in done.stderr

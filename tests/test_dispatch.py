@@ -259,3 +259,10 @@ def test_upstreams_are_told_apart_by_name() -> None:
     play.pool.adopt([*play.pool.accounts, other])
     assert play.ask([Route("simulator", "kimi-k3")]).is_whole
     assert play.stage.calls[0].url == "https://o/v1/chat/completions"
+
+
+def test_when_all_attempts_are_used_up_it_is_told_when_an_account_may_be_back() -> None:
+    play = Play(*[refusal(529, "overloaded")] * 4, accounts=1, patience=Patience(30, 300, 60, 600, retries=3, queue=30))
+    told = play.ask()
+    assert told.failure
+    assert (told.failure.kind, told.failure.retry_after) == (Kind.OVERLOADED, pytest.approx(8))

@@ -164,4 +164,8 @@ def reset(
 
 
 def _given(config: Path | None) -> dict[str, object]:
+    """The settings given here. What a command logs goes beside what is asked of it, which a program may read."""
+    from moongate.telemetry import log
+
+    log.configure("ERROR", as_json=False)
     return {} if config is None else {"MOONGATE_CONFIG": config}

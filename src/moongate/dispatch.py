@@ -163,9 +163,11 @@ class Dispatch:
                     break
                 except GatewayError as error:
                     if error.kind is Kind.NO_ACCOUNT and failure:
-                        raise _with_recovery(failure, error) from None
-                    if error.kind.retry == "never" or not remaining:
+                        raise _with_recovery(failure, error.retry_after) from None
+                    if error.kind.retry == "never":
                         raise
+                    if not remaining:
+                        raise _with_recovery(error, self._pool.recovery(search.asking(0.0))) from None
                     failure = error
             yield speaking
 
@@ -255,10 +257,10 @@ async def _until_first_word(packets: AsyncIterator[Packet]) -> list[Packet]:
     return held
 
 
-def _with_recovery(failure: GatewayError, nobody: GatewayError) -> GatewayError:
+def _with_recovery(failure: GatewayError, seconds: float | None) -> GatewayError:
     """What went wrong says more than that nobody else is left, and when somebody will be is worth telling with it."""
     if failure.retry_after is None and failure.status in (429, 503):
-        failure.retry_after = nobody.retry_after
+        failure.retry_after = seconds
     return failure
 
 

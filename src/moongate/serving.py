@@ -87,6 +87,7 @@ async def _serve(settings: Settings, entrance: Doors, listening: socket.socket, 
             async with serving_on(listening, server), beside(Reloading(gateway, settings, given).run()):
                 _say(first_screen(settings, gateway, entrance, listening))
                 await server.main_loop()
+                gateway.pool.stop()
                 if waiting := len(server.server_state.tasks):
                     _say(f"Stopping: {waiting} replies may take up to {GRACE} s to end. Once more to cut them off.")
 

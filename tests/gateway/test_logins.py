@@ -60,6 +60,7 @@ async def test_a_login_in_the_home_is_an_account_by_itself(sim: Simulator, serve
     access = logged_in(sim, tmp_path)
     async with serve(environ(sim)) as gateway:
         assert await asked(gateway) == 200
+        await until(lambda: len(gateway.records()) == 1)
         assert gateway.records()[-1]["account"] == "kimi-code"
         assert chats(sim) == [access[-4:]]
         assert sim.oauth.refreshes == 0
@@ -88,6 +89,7 @@ async def test_fifty_requests_that_are_refused_at_once_cost_one_renewal_and_all_
         statuses = await asyncio.gather(*(asked(gateway, stream=number % 2 == 0) for number in range(50)))
         assert Counter(statuses) == {200: 50}
         assert sim.oauth.refreshes == 1
+        await until(lambda: len(gateway.records()) == 51)
         (report,) = gateway.running.pool.reports()
         assert (report.state, report.failed) == ("ready", 0)
         attempts = gateway.records()[-1]["attempts"]

@@ -276,7 +276,9 @@ def test_one_barred_account_of_many_rests_alone_and_is_back_within_two_minutes()
         (report,) = [report for report in of.reports() if report.state == "resting"]
         assert (report.name, report.kind, report.reason, report.until) == ("a", "account_barred", "no", WALL + 30)
         await asyncio.sleep(120)
+        assert of.reports()[0].state == "trial"
         assert "a" in await turns(of, 4)
+        assert of.reports()[0].state == "ready"
 
     play(act())
 
@@ -470,6 +472,21 @@ def test_what_comes_at_the_very_end_of_a_wait_is_still_taken() -> None:
         assert await serve(of, wait=5) == "a"
 
     assert play(act()) == pytest.approx(5)
+
+
+def test_when_the_gateway_stops_nobody_waits_any_more_and_who_is_served_is_served_on() -> None:
+    async def act() -> None:
+        of = pool("a", max_concurrency=1)
+        async with of.lease(asking()):
+            waiting = [asyncio.create_task(serve(of, wait=100)) for _ in range(3)]
+            await asyncio.sleep(1)
+            of.stop()
+            told = await asyncio.gather(*waiting, return_exceptions=True)
+            assert {str(error) for error in told} == {"the gateway is stopping, and no account is free now"}
+            assert "stopping" in (await refusal(of, wait=100)).message
+        assert await turns(of, 1) == "a"
+
+    assert play(act()) == 1
 
 
 def test_callers_are_served_in_turn_and_nobody_overtakes_in_the_own_lane() -> None:

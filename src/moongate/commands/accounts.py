@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from moongate.commands import tables
-from moongate.commands.given import TROUBLE, WELL, say, settings_of
+from moongate.commands.given import TROUBLE, WELL, home_of, say
 from moongate.dialects.openai_chat.client import error_of
 from moongate.pool.report import AccountReport
 from moongate.storage.running import Announcement, found
@@ -46,7 +46,7 @@ def reset(given: Mapping[str, object], name: str, *, as_json: bool) -> int:
 
 
 def _shown(given: Mapping[str, object], method: str, path: str, *, as_json: bool, otherwise: str) -> int:
-    home = settings_of(given).home
+    home = home_of(given)
     gateway = found(home)
     if gateway is None or not _is_alive(gateway.pid):
         say(f"No gateway is running in MOONGATE_HOME={home}. {otherwise}")

@@ -18,7 +18,7 @@ MODELS_SHOWN = 3
 BAR = 5
 SCARCE = 0.8
 
-STYLES = {"ready": "green", "busy": "yellow", "resting": "yellow", "out": "bold red"}
+STYLES = {"ready": "green", "busy": "yellow", "resting": "yellow", "trial": "yellow", "out": "bold red"}
 
 
 class Seen(Struct, frozen=True):

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
-from moongate.settings import Settings, SettingsError, load
+from moongate.settings import Settings, SettingsError, home, load
 
 WELL, TROUBLE, WRONG = 0, 1, 2
 """Exit codes: as asked for; something is wrong with an account or the gateway; a setting is wrong."""
@@ -16,6 +17,15 @@ def settings_of(given: Mapping[str, object]) -> Settings:
     except SettingsError as error:
         say(str(error))
         raise SystemExit(WRONG) from None
+
+
+def home_of(given: Mapping[str, object]) -> Path:
+    """Where the gateway's state lives, though a setting may be wrong: that is told, and no reason not to look."""
+    try:
+        return load(given).home
+    except SettingsError as error:
+        say(f"The settings as they stand now are wrong: {error}")
+        return home(given)
 
 
 def say(line: str) -> None:

@@ -52,7 +52,7 @@ ENGLISH = Words(
     more="and {} more",
     seconds="{:.1f} s",
     waits={"s": "in {} s", "min": "in {} min", "h": "in {} h", "d": "in {} days"},
-    states={"ready": "ready", "busy": "busy", "resting": "resting", "out": "out"},
+    states={"ready": "ready", "busy": "busy", "resting": "resting", "trial": "on trial", "out": "out"},
     kinds={
         Kind.RATE_LIMITED.code: "too many requests",
         Kind.OVERLOADED.code: "overloaded",
@@ -90,7 +90,7 @@ CHINESE = Words(
     more="另有 {} 个",
     seconds="{:.1f} 秒",
     waits={"s": "{} 秒后", "min": "{} 分钟后", "h": "{} 小时后", "d": "{} 天后"},
-    states={"ready": "可用", "busy": "已满", "resting": "休息", "out": "停用"},
+    states={"ready": "可用", "busy": "已满", "resting": "休息", "trial": "待试", "out": "停用"},
     kinds={
         Kind.RATE_LIMITED.code: "请求过多",
         Kind.OVERLOADED.code: "上游过载",

@@ -88,6 +88,7 @@ class Pool:
         self._turns = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._wall = wall
+        self._is_stopping = False
         self.troubled = asyncio.Event()
         """Set when an account comes to rest; who looks after them clears it."""
 
@@ -159,6 +160,24 @@ class Pool:
         finally:
             self._take_back(lease)
 
+    def recovery(self, asking: Asking) -> float | None:
+        """Seconds until an account may serve this; None where that is now, or nobody knows."""
+        match self._pick(asking):
+            case Wait(until) if until < math.inf:
+                return max(0.0, until - _now())
+            case GatewayError() as error:
+                return error.retry_after
+            case _:
+                return None
+
+    def stop(self) -> None:
+        """Nobody waits any more: there will not be the time."""
+        self._is_stopping = True
+        for lane, waiting in self._queue:
+            self._queue.remove(lane, waiting)
+            if not waiting.lease.done():
+                waiting.lease.set_exception(_stopping())
+
     def end_trial(self, lease: Lease) -> None:
         """What it was on trial for is over."""
         self._roster.praise(lease.state, lease.route.model, lease.began)
@@ -174,6 +193,8 @@ class Pool:
             case GatewayError():
                 raise found
             case Wait(until, reason, is_open):
+                if self._is_stopping:
+                    raise _stopping()
                 if asking.wait_until <= _now() or (asking.wait_until < until and not is_open):
                     raise _too_long(reason, until)
                 return await self._wait(asking, reason)
@@ -289,6 +310,10 @@ class Pool:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _stopping() -> GatewayError:
+    return GatewayError(Kind.NO_ACCOUNT, "the gateway is stopping, and no account is free now", retry_after=1)
 
 
 def _too_long(reason: str, until: float) -> GatewayError:

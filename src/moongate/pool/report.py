@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from moongate.core.standing import Standing
 
-State: TypeAlias = Literal["ready", "busy", "resting", "out"]
-"""`busy`: at a limit of ours. `resting`: will be asked again at `until`. `out`: not before something changed."""
+State: TypeAlias = Literal["ready", "busy", "resting", "trial", "out"]
+"""`busy`: at a limit of ours. `resting`: will be asked again at `until`. `trial`: the next request tells whether its
+rest is really over. `out`: not before something changed."""
 
 
 class Rested(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 import math
 
-from moongate.pool.health import Health, Rest
+from moongate.pool.health import Rest
 from moongate.pool.report import AccountReport, Rested, State
 from moongate.pool.state import AccountState
 
@@ -10,8 +10,9 @@ from moongate.pool.state import AccountState
 def report(state: AccountState, now: float, wall: float) -> AccountReport:
     """`wall` is `now` in seconds since 1970."""
     account = state.account
-    resting = {scope: rest for scope, health in state.health.items() if (rest := _rest(health, now)) is not None}
-    whole = resting.pop("account", None)
+    rests = {scope: health.rest for scope, health in state.health.items() if health.rest is not None}
+    whole = rests.pop("account", None)
+    resting = {scope: rest for scope, rest in rests.items() if rest.until > now}
     return AccountReport(
         name=account.name,
         upstream=account.upstream.name,
@@ -34,6 +35,8 @@ def report(state: AccountState, now: float, wall: float) -> AccountReport:
 
 def _state(state: AccountState, whole: Rest | None, now: float) -> State:
     if whole is not None:
+        if whole.until <= now:
+            return "trial"
         return "out" if whole.until == math.inf else "resting"
     return "busy" if state.is_full or state.opens(0, now) > now else "ready"
 
@@ -42,9 +45,5 @@ def _reason(rest: Rest) -> str:
     return f"{rest.reason} (not refused yet, so asked after all others)" if rest.is_foreseen else rest.reason
 
 
-def _rest(health: Health, now: float) -> Rest | None:
-    return health.rest if health.rest is not None and health.rest.until > now else None
-
-
 def _on_wall(moment: float, now: float, wall: float) -> float | None:
-    return None if moment == math.inf else moment - now + wall
+    return None if moment == math.inf or moment <= now else moment - now + wall

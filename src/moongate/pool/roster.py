@@ -70,7 +70,10 @@ class Roster:
     def praise(self, state: AccountState, model: str, began: float) -> None:
         """A request that began at `began` was served to its end."""
         for scope, known in tuple(state.troubles(model)):
-            state.note(scope, health.after_success(known, began))
+            now_well = health.after_success(known, began)
+            state.note(scope, now_well)
+            if known.rest is not None and now_well == WELL:
+                _log.info("account serves again", account=state.account.name, scope=scope, kind=known.rest.kind.code)
 
     def learn(self, state: AccountState, standing: Standing, asked: float, now: float, wall: float) -> None:
         """What its vendor says of an account. Of a plan it is said for the usual models; others may have more left."""

@@ -7,7 +7,7 @@ stands, `accounts`, `credentials` and `routes` what becomes of it, `tree` what c
 
 from moongate.settings.changes import needs_restart, while_running
 from moongate.settings.errors import SettingsError
-from moongate.settings.load import load
+from moongate.settings.load import home, load
 from moongate.settings.table import ACCOUNT, MODEL, SECTIONS, TABLE, Section, Setting
 from moongate.settings.tree import AccountSetting, Callers, Deadlines, Listen, Log, RouteSetting, Settings
 
@@ -26,6 +26,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "home",
     "load",
     "needs_restart",
     "while_running",

@@ -57,6 +57,14 @@ def load(
     )
 
 
+def home(
+    overrides: Mapping[str, object] = NOTHING, *, environ: Mapping[str, str] = os.environ, directory: Path = Path()
+) -> Path:
+    """Where state lives, as far as can be told without the settings file, which may be broken. Raises SettingsError."""
+    outside = Sources((command_line(overrides), Source("environment", environ), dotenv(directory)))
+    return directory / outside.read(table.MOONGATE_HOME)
+
+
 def _read_from(
     sources: Sources, directory: Path, home: Path, all_accounts: tuple[AccountSetting, ...]
 ) -> tuple[Path, ...]:
