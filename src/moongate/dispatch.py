@@ -24,7 +24,7 @@ from moongate.core.sealed import Sealed
 from moongate.pool.account import Account
 from moongate.pool.affinity import STRANGER, Session
 from moongate.pool.pool import Asking, Lease, Pool
-from moongate.upstreams.driver import Deadlines, Transport, converse
+from moongate.upstreams.driver import Deadlines, Transport, converse, out_of_time
 
 T = TypeVar("T")
 
@@ -34,6 +34,9 @@ UPSTREAM_IDS = ("x-trace-id", "msh-request-id", "x-request-id")
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds before the same account is tried again, doubled each time up to the longest."""
 
+
+HELD_LIMIT = 256 * 1024 * 1024
+"""Bytes of a reply that is held back to its end."""
 
 TICK = 0.1
 """Seconds by which a wait outlasts what it waits for: timers are not exact."""
@@ -220,7 +223,7 @@ class Dispatch:
             opening = await _until_first_word(spoken.packets)
             lease.spoke()
             if search.whole:
-                opening += [packet async for packet in spoken.packets]
+                await _hold(opening, spoken.packets)
         if search.whole:
             lease.spent = _spent(opening)
         exchange.route, exchange.account = _shown(lease), account.name
@@ -245,6 +248,8 @@ async def _in_time(work: Awaitable[T], deadlines: Deadlines) -> T:
         async with asyncio.timeout_at(min(deadlines.first_byte, deadlines.end)):
             return await work
     except TimeoutError as error:
+        if deadlines.end < deadlines.first_byte:
+            raise out_of_time() from error
         raise GatewayError(Kind.TIMED_OUT, "the account's login was not renewed in time") from error
 
 
@@ -255,6 +260,16 @@ async def _until_first_word(packets: AsyncIterator[Packet]) -> list[Packet]:
         if any(isinstance(event, BlockStarted | Ended) for event in packet.events):
             break
     return held
+
+
+async def _hold(held: list[Packet], rest: AsyncIterator[Packet]) -> None:
+    """All of a reply. Raises GatewayError (PROTOCOL) for one that is too large to be held."""
+    size = 0
+    async for packet in rest:
+        held.append(packet)
+        size += len(packet.raw)
+        if size > HELD_LIMIT:
+            raise GatewayError.protocol(f"the reply is larger than {HELD_LIMIT} bytes, and was to be held back whole")
 
 
 def _with_recovery(failure: GatewayError, seconds: float | None) -> GatewayError:

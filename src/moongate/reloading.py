@@ -49,13 +49,13 @@ class Reloading:
         try:
             written = load(self._given, directory=self._directory)
             new = while_running(self.settings, written)
-            entrance = doors(new)
+            entrance = doors(new) if new != self.settings else None
         except (SettingsError, OSError, ValueError) as error:
             _log.error("settings not taken", reason=str(error))
             return
         if later := needs_restart(self.settings, written):
             _log.warning("settings wait for a restart", settings=later)
-        if new == self.settings:
+        if entrance is None:
             return
         if new.log != self.settings.log:
             configure_log(new)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 
@@ -184,8 +185,20 @@ def test_an_account_that_is_refused_again_and_again_is_not_asked_all_the_time() 
     play(act())
 
 
+def test_a_bug_with_one_account_ends_no_care() -> None:
+    async def act() -> None:
+        vendor = Vendor()
+        vendor.used = cast("float", object())  # nothing that JSON could hold
+        async with kept(vendor) as pool:
+            vendor.used = 0.3
+            await asyncio.sleep(400)
+            assert pool.reports()[0].standing is not None
+
+    play(act())
+
+
 def test_when_an_account_is_due() -> None:
     state = AccountState.of(account())
-    assert due_at(state, 100.0, USUAL) == 100.0 + USUAL.usual
+    assert due_at(state, 100.0, 200.0, USUAL) == 100.0 + USUAL.usual
     state.standing = Standing(0.0, (Window("5h", 0.85),))
-    assert due_at(state, 100.0, USUAL) == 100.0 + USUAL.scarce
+    assert due_at(state, 100.0, 200.0, USUAL) == 100.0 + USUAL.scarce

@@ -166,6 +166,17 @@ async def test_a_callers_own_accounts_are_used_instead_and_take_turns_among_them
     await refusal(of, Route("kimi-code", "k3"), own=own)
 
 
+async def test_two_callers_whose_keys_end_alike_are_never_served_by_each_others_key() -> None:
+    of = pool("a")
+    one, other = (
+        Account("own …abcd#1", PLATFORM, FixedKey(Sealed(key)), is_callers=True)
+        for key in ("sk-example-one-abcd", "sk-example-other-abcd")
+    )
+    for own in (one, other, one):
+        async with of.lease(asking(own=(own,))) as lease, of.lease(asking(own=(own,))) as again:
+            assert lease.account == again.account == own
+
+
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.lists(st.booleans(), max_size=30))
 def test_no_limit_is_ever_passed_and_no_lease_ever_lost(limits: list[int], steps: list[bool]) -> None:
     """Each step takes an account or gives one back."""
@@ -429,6 +440,39 @@ def test_who_may_be_served_by_a_busy_account_waits_though_another_rests_for_long
         await first
 
     assert play(act()) == 3
+
+
+def test_who_waits_is_served_too_when_a_rest_ends_that_was_not_worth_waiting_for() -> None:
+    async def act() -> None:
+        of = pool("a", "b", max_concurrency=1)
+        async with of.lease(asking()):
+            await serve(of, GatewayError(Kind.CREDENTIAL_REFUSED, "no"), avoid={("a", K3): float("inf")})
+            assert await serve(of, wait=60) == "b"
+            assert now() == 30
+
+    play(act())
+
+
+def test_who_waits_out_a_pause_of_their_own_holds_up_nobody() -> None:
+    async def act() -> None:
+        of = pool("a")
+        pausing = asyncio.create_task(serve(of, wait=5, avoid={("a", K3): 5.0}))
+        await asyncio.sleep(0.5)
+        assert await serve(of) == "a"
+        await pausing
+
+    play(act())
+
+
+def test_a_changed_limit_of_tokens_counts_nothing_of_the_old_one() -> None:
+    async def act() -> None:
+        of = pool("a", tpm=1000)
+        async with of.lease(asking(tokens=10)) as lease:
+            of.adopt([account("a", tpm=2000)])
+            lease.spent = 50_000
+        assert await turns(of, 1, tokens=100) == "a"
+
+    play(act())
 
 
 def test_nobody_waits_for_what_will_not_come_in_time() -> None:

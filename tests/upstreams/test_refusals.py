@@ -259,3 +259,9 @@ def test_any_refusal_is_explained(status: int, said: bytes, header: str) -> None
         assert KEY not in error.message
         assert error.upstream_status == status
         assert 400 <= error.status < 600
+
+
+@pytest.mark.parametrize("status", [418, 499, 599, 600, 777, 999])
+def test_a_status_nobody_has_heard_of_is_a_refusal_like_any_other(status: int) -> None:
+    error = explain(MOONSHOT, HttpHead(status, {}), b"")
+    assert error.kind in (Kind.REQUEST_REFUSED, Kind.FAILED)

@@ -103,8 +103,10 @@ def after_failure(
     if health.rest is not None and began < health.rest.since:
         return health  # one of many under way when it happened; they are one event, not many
     strikes = health.strikes + 1
+    ours = _rest(consequence, strikes, shared=shared)
+    least = min(ours, consequence.first) if consequence.may_wait else ours
     told = resets_in if error.retry_after is None else min(error.retry_after, LONGEST_TOLD)
-    seconds = _rest(consequence, strikes, shared=shared) if told is None else told
+    seconds = ours if told is None else max(told, least)  # a vendor's "0" is no leave to hammer it
     rest = Rest(error.kind, error.message, now, now + seconds) if seconds else None
     return Health(strikes, error.kind, now, rest)
 

@@ -3,11 +3,13 @@ back. It only ever mends: that a vendor's side page fails says nothing about whe
 
 import asyncio
 import math
+import traceback
 
 import structlog
 from msgspec import Struct
 
 from moongate.core.errors import GatewayError, Kind
+from moongate.core.redact import redact
 from moongate.core.standing import Standing
 from moongate.pool.calls import ask
 from moongate.pool.pool import Pool
@@ -54,13 +56,22 @@ class Keeper:
             now = asyncio.get_running_loop().time()
             states = self._pool.states
             self._looked = {state.account.name: self._looked.get(state.account.name, -math.inf) for state in states}
-            due = [state for state in states if due_at(state, self._looked[state.account.name], self._rounds) <= now]
-            await asyncio.gather(*(self.look(state) for state in due))
+            due = [
+                state for state in states if due_at(state, self._looked[state.account.name], now, self._rounds) <= now
+            ]
+            await asyncio.gather(*(self._look_safely(state) for state in due))
             try:
                 async with asyncio.timeout(self._rounds.tick):
                     await self._pool.troubled.wait()
             except TimeoutError:
                 continue
+
+    async def _look_safely(self, state: AccountState) -> None:
+        try:
+            await self.look(state)
+        except Exception as error:  # noqa: BLE001 - the boundary: a bug with one account ends no care for the others
+            trace = redact("".join(traceback.format_exception(error)))
+            _log.error("bug", account=state.account.name, trace=trace)
 
     async def look(self, state: AccountState) -> None:
         """Ask the vendor about one account, and keep what it says."""
@@ -68,7 +79,7 @@ class Keeper:
         upstream = state.account.upstream
         try:
             standing: Standing | None = await ask(state.account, upstream.standing, self._transport)
-            if standing is None and _troubles(state) & MENDED_BY_AN_ANSWER:
+            if standing is None and _troubles(state, asked) & MENDED_BY_AN_ANSWER:
                 await ask(state.account, upstream.models, self._transport)
         except GatewayError as error:
             _log.info("account not asked", account=state.account.name, kind=error.kind.code, reason=error.message)
@@ -78,9 +89,9 @@ class Keeper:
         self._pool.revive(state, MENDED_BY_AN_ANSWER)
 
 
-def due_at(state: AccountState, looked: float, rounds: Rounds) -> float:
+def due_at(state: AccountState, looked: float, now: float, rounds: Rounds) -> float:
     """When to look again at an account that was last looked at at `looked`. Pure."""
-    troubles = _troubles(state)
+    troubles = _troubles(state, now)
     if troubles & (MENDED_BY_AN_ANSWER | MENDED_BY_A_STANDING):
         began = max(health.rest.since for health in state.health.values() if health.rest is not None)
         tells_when = bool(troubles & MENDED_BY_A_STANDING) and began > looked
@@ -90,5 +101,7 @@ def due_at(state: AccountState, looked: float, rounds: Rounds) -> float:
     return looked + (rounds.scarce if is_scarce else rounds.usual)
 
 
-def _troubles(state: AccountState) -> frozenset[Kind]:
-    return frozenset(health.rest.kind for health in state.health.values() if health.rest is not None)
+def _troubles(state: AccountState, now: float) -> frozenset[Kind]:
+    """What it rests for. A rest that is over waits for a request, not for us."""
+    rests = (health.rest for health in state.health.values())
+    return frozenset(rest.kind for rest in rests if rest is not None and rest.until > now)

@@ -19,6 +19,7 @@ from moongate.core.route import Route
 from moongate.core.standing import Standing
 from moongate.pool.account import Account
 from moongate.pool.affinity import STRANGER, Affinity, Session
+from moongate.pool.health import CONSEQUENCES
 from moongate.pool.pace import Entry
 from moongate.pool.queue import FairQueue
 from moongate.pool.report import AccountReport
@@ -63,6 +64,7 @@ class Lease:
         self.spent: int | None = None
         self.state, self.tries, self.began = picked.state, picked.tries, began
         self.requests, self.tokens = requests, tokens
+        self.pace = picked.state.tokens  # where `tokens` were taken, whatever becomes of the account meanwhile
         self._pool = pool
 
     def spoke(self) -> None:
@@ -82,7 +84,7 @@ class Pool:
     def __init__(self, accounts: Iterable[Account] = (), wall: Callable[[], float] = time.time) -> None:
         self._roster = Roster()
         self._roster.adopt(accounts)
-        self._guests: OrderedDict[str, AccountState] = OrderedDict()
+        self._guests: OrderedDict[Account, AccountState] = OrderedDict()  # by all of it: names of keys may be alike
         self._affinity = Affinity()
         self._queue: FairQueue[Waiting] = FairQueue()
         self._turns = count(1)
@@ -153,7 +155,7 @@ class Pool:
             lease.state.served += 1
             self._roster.praise(lease.state, lease.route.model, lease.began)
         except GatewayError as error:
-            lease.state.failed += 1
+            lease.state.failed += error.kind in CONSEQUENCES
             if self._roster.judge(lease.state, lease.route.model, error, lease.began, _now(), self._wall()):
                 self.troubled.set()
             raise
@@ -200,8 +202,12 @@ class Pool:
                 return await self._wait(asking, reason)
 
     def _is_queued(self, asking: Asking) -> bool:
-        """Whether somebody waits for the same already: who comes later may not be served first."""
-        return bool(len(self._queue)) and any(other.asking.routes == asking.routes for _, other in self._queue)
+        """Whether somebody waits for the same already: who comes later may not be served first. Who waits out a pause
+        of their own holds up nobody."""
+        return bool(len(self._queue)) and any(
+            not other.asking.avoid and (other.asking.routes, other.asking.own) == (asking.routes, asking.own)
+            for _, other in self._queue
+        )
 
     async def _wait(self, asking: Asking, reason: str) -> Lease:
         if len(self._queue) >= LONGEST_QUEUE:
@@ -220,7 +226,8 @@ class Pool:
             lease = coming.result()
             return lease
         finally:
-            self._queue.remove(asking.lane, waiting)
+            if self._queue.remove(asking.lane, waiting):
+                self._serve_waiting()  # who was behind may be in front now
             if lease is None:
                 self._abandon(coming)
 
@@ -245,15 +252,15 @@ class Pool:
         soonest, in_vain = math.inf, set()
         for lane, waiting in self._queue:
             asking = waiting.asking
-            like = None if asking.avoid else (tuple(asking.routes), asking.own)
+            like = None if asking.avoid else (tuple(asking.routes), asking.own, asking.tokens)
             if waiting.lease.done() or (like and like in in_vain):
                 continue
             match self._pick(asking):
                 case Pick() as picked:
                     self._queue.served(lane, waiting)
                     waiting.lease.set_result(self._lend(picked, asking))
-                case Wait(until, _):
-                    soonest = min(soonest, until)
+                case Wait() as wait:
+                    soonest = min(soonest, wait.wakes)
                     in_vain.add(like)
                 case GatewayError() as error:
                     self._queue.remove(lane, waiting)
@@ -272,7 +279,7 @@ class Pool:
         return pick(states, want, _now())
 
     def _guest(self, account: Account) -> AccountState:
-        return self._guests.get(account.name) or AccountState.of(account)
+        return self._guests.get(account) or AccountState.of(account)
 
     def _lend(self, picked: Pick, asking: Asking) -> Lease:
         state, now = picked.state, _now()
@@ -288,8 +295,8 @@ class Pool:
         return Lease(self, picked, now, requests, tokens)
 
     def _invite(self, state: AccountState) -> None:
-        self._guests[state.account.name] = state
-        self._guests.move_to_end(state.account.name)
+        self._guests[state.account] = state
+        self._guests.move_to_end(state.account)
         if len(self._guests) > MOST_GUESTS:
             self._guests.popitem(last=False)
 
@@ -303,8 +310,8 @@ class Pool:
         state = lease.state
         state.leased -= 1
         state.on_trial.difference_update(lease.tries)
-        if lease.tokens is not None and state.tokens is not None and lease.spent is not None:
-            state.tokens.settle(lease.tokens, lease.spent, _now())
+        if lease.tokens is not None and lease.pace is not None and lease.spent is not None:
+            lease.pace.settle(lease.tokens, lease.spent, _now())
         self._serve_waiting()
 
 

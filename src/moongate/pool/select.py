@@ -47,11 +47,12 @@ class Pick(Struct, frozen=True):
 
 class Wait(Struct, frozen=True):
     """Nobody now, but soon: at `until`, or any time where `is_open`, as when an account is returned. `reason` for who
-    asks why."""
+    asks why. `wakes`: the next moment at which anything changes, worth waiting for or not."""
 
     until: float
     reason: str
     is_open: bool = True
+    wakes: float = math.inf
 
 
 class Obstacle(Struct, frozen=True):
@@ -97,7 +98,8 @@ def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait 
     waits = [obstacle for _, obstacle in obstacles if obstacle.may_wait]
     if waits:
         first = min(waits, key=lambda obstacle: obstacle.until)
-        return Wait(first.until, first.reason, is_open=any(obstacle.until == math.inf for obstacle in waits))
+        is_open = any(obstacle.until == math.inf for obstacle in waits)
+        return Wait(first.until, first.reason, is_open, min(obstacle.until for _, obstacle in obstacles))
     return _nobody(obstacles, now)
 
 
@@ -156,11 +158,11 @@ def _nobody(obstacles: Sequence[tuple[AccountState, Obstacle]], now: float) -> G
     if not resting:
         return GatewayError(Kind.NO_ACCOUNT, "no account can serve this model now")
     soonest = min(rest.until for rest in resting.values())
-    told = "; ".join(f"{name} rests: {rest.reason}" for name, rest in list(resting.items())[:MOST_TOLD])
+    told = "; ".join(f"{name} rests: {rest.reason[:LONGEST_TOLD]}" for name, rest in list(resting.items())[:MOST_TOLD])
     more = f"; and {len(resting) - MOST_TOLD} more" if len(resting) > MOST_TOLD else ""
     after = None if soonest == math.inf else max(0.0, soonest - now)
     return GatewayError(Kind.NO_ACCOUNT, f"no account can serve this model now: {told}{more}", retry_after=after)
 
 
-MOST_TOLD = 3
-"""Accounts whose troubles one error tells."""
+MOST_TOLD, LONGEST_TOLD = 3, 300
+"""Accounts whose troubles one error tells, and characters of each."""

@@ -148,7 +148,7 @@ async def _read(incoming: Incoming, deadline: float, end: float, silence: str, a
         async with asyncio.timeout_at(min(deadline, end)):
             return await incoming.read()
     except TimeoutError as error:
-        failure = GatewayError(Kind.TIMED_OUT, f"the upstream {silence}") if deadline <= end else _out_of_time()
+        failure = GatewayError(Kind.TIMED_OUT, f"the upstream {silence}") if deadline <= end else out_of_time()
         failure.__cause__ = error
     except GatewayError as error:
         failure = error
@@ -181,10 +181,10 @@ async def _by(deadlines: Deadlines) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         if deadlines.end < deadlines.first_byte:
-            raise _out_of_time() from error
+            raise out_of_time() from error
         raise GatewayError(Kind.TIMED_OUT, "the upstream did not begin to answer in time") from error
 
 
-def _out_of_time() -> GatewayError:
+def out_of_time() -> GatewayError:
     """Ours, not the upstream's: it may have been given little of the time, or have been speaking all along."""
     return GatewayError(Kind.OUT_OF_TIME, "the reply did not come to its end in all the time a request may take")

@@ -50,7 +50,7 @@ class Row(Struct, frozen=True):
     """
 
     kind: Kind
-    status: range = range(100, 600)
+    status: range = range(100, 1000)
     text: str = ""
     hint: str = ""
     window: str = ""
@@ -61,7 +61,7 @@ def status(code: int) -> range:
 
 
 CLIENT_ERRORS = range(400, 500)
-SERVER_ERRORS = range(500, 600)
+SERVER_ERRORS = range(500, 1000)
 
 COMMON = (
     Row(Kind.CONTENT_REFUSED, CLIENT_ERRORS, r"^content_filter\b|considered high risk"),
