@@ -182,3 +182,13 @@ async def test_who_is_refused_for_used_up_quota_is_told_when_there_will_be_more(
             async with gateway.ask(model=CODER) as reply:
                 assert reply.status == status
                 assert int(reply.headers["retry-after"]) == pytest.approx(3000, abs=5)
+
+
+async def test_a_token_that_is_still_good_serves_while_the_login_server_is_not_to_be_had(
+    sim: Simulator, serve: Serve, tmp_path: Path
+) -> None:
+    access = logged_in(sim, tmp_path, left=25.0)
+    sim.oauth.fail_next = [503] * 20
+    async with serve(environ(sim)) as gateway:
+        assert await asked(gateway) == 200
+        assert set(chats(sim)) == {access[-4:]}

@@ -10,7 +10,7 @@ import pytest
 
 from moongate.core.grant import Grant
 from moongate.core.sealed import Sealed
-from moongate.storage.grants import GrantFile, file_of, logins
+from moongate.storage.grants import GrantFile, file_of
 from moongate.storage.seal import Cost, Seal
 
 GRANT = Grant(Sealed("at-example-access"), Sealed("rt-example-refresh"), 1763712000.25, 900.0, "device-1")
@@ -98,15 +98,6 @@ def test_a_file_that_cannot_be_read_is_named_without_what_is_in_it(tmp_path: Pat
     with pytest.raises(ValueError, match=r"kimi-code\.json cannot be read") as caught:
         file.load()
     assert "at-example" not in str(caught.value)
-
-
-def test_logins_are_listed_by_name_without_what_lies_beside_them(tmp_path: Path) -> None:
-    assert logins(tmp_path) == ()
-    for name in ("work", "kimi-code"):
-        kept(tmp_path, name).save(GRANT)
-    for other in (".work.lock", ".work.json.01.new", "notes.txt"):
-        (tmp_path / "credentials" / other).write_text("")
-    assert logins(tmp_path) == ("kimi-code", "work")
 
 
 async def test_only_one_at_a_time_has_the_lock(tmp_path: Path) -> None:

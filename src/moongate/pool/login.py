@@ -94,10 +94,19 @@ class Login:
         grant = await self._current()
         now = self._clock()
         if is_due(grant, now) and grant.expires_at - now <= GOOD_FOR:
-            return (await self._renewed()).access
+            return await self._just_in_time(grant)
         if is_due(grant, now) or not self._held.is_kept:
             self._begin_unasked()
         return grant.access
+
+    async def _just_in_time(self, grant: Grant) -> Sealed:
+        """The next token, or while the login server is not to be had the old one for as long as it is good."""
+        try:
+            return (await self._renewed()).access
+        except GatewayError as error:
+            if error.kind is Kind.LOGIN_EXPIRED or grant.expires_at <= self._clock():
+                raise
+            return grant.access
 
     async def renewed(self, refused: Sealed) -> Sealed | None:
         """Another one after `refused` was answered with 401; None where there is no other. Raises GatewayError."""

@@ -1,4 +1,4 @@
-"""Logins that are kept: one file each, that several processes may read and renew. Implements `pool.login.GrantStore`.
+"""Logins that are kept: one file each, that several processes may read and renew. Implements `pool.holding.GrantStore`.
 
 Who renews a login holds its lock. The lock is the kernel's (flock) and ends with its holder, so none is ever stale; the
 file that carries it is empty, lies beside the login's own, and stays.
@@ -106,12 +106,6 @@ class GrantFile:
 
 def file_of(home: Path, name: str) -> Path:
     return home / FOLDER / f"{name}{ENDING}"
-
-
-def logins(home: Path) -> tuple[str, ...]:
-    """The names of the logins kept in a home. Raises OSError where its folder cannot be read."""
-    folder = home / FOLDER
-    return tuple(sorted(path.stem for path in folder.glob(f"[!.]*{ENDING}") if path.is_file()))
 
 
 async def _taken(lock: filelock.BaseFileLock) -> bool:
