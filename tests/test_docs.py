@@ -11,6 +11,7 @@ import pytest
 from moongate.core.errors import Kind
 from moongate.dialects.openai_chat.server import ERRORS
 from moongate.pool.health import CONSEQUENCES, Consequence
+from moongate.settings.changes import FIXED
 from moongate.upstreams.refusals import STATUS_HANDED_BACK
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +41,23 @@ def blocks(text: str) -> list[str]:
 
 def headings(text: str) -> list[tuple[str, str]]:
     return HEADING.findall(FENCE.sub("", text))
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("docs/accounts.md", r"\*\*Wait for a restart\*\*: ([^.]*)\."),
+        (".env.example", r"but for (.*?), which wait"),
+        ("moongate.example.toml", r"but for (.*?), which wait"),
+    ],
+)
+def test_the_settings_that_wait_for_a_restart_are_named(name: str, line: str) -> None:
+    (told,) = re.findall(line, read(name), re.DOTALL)
+    names = (setting.name if name.startswith((".", "docs")) else setting.name.lower() for setting, _ in FIXED)
+    assert re.findall(r"[A-Za-z]+_\w+", told) == [*names]
 
 
 # Errors.

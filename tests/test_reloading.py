@@ -138,6 +138,51 @@ async def test_who_may_come_in_still_depends_on_where_it_listens(
             assert reply.status == 401
 
 
+async def test_a_credential_file_that_comes_later_is_waited_for(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        rewrite(tmp_path / "moongate.toml", accounts(sim, "file:b"))
+        await until(lambda: said(gateway, "settings not taken"))
+        rewrite(tmp_path / "b", SECOND)
+        await until(lambda: said(gateway, "settings taken"))
+        async with gateway.ask() as reply:
+            assert reply.status == 200
+        assert keys_of(sim) == {"bbbb"}
+
+
+async def test_a_home_written_down_anew_brings_none_of_its_logins_before_the_restart(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    (tmp_path / "other" / "credentials").mkdir(parents=True)
+    (tmp_path / "other" / "credentials" / "kimi-code.json").write_text("{}")
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        rewrite(tmp_path / "moongate.toml", accounts(sim, SECOND, more='moongate_home = "other"\n'))
+        await until(lambda: said(gateway, "settings taken"))
+        (waits,) = [entry for entry in gateway.log if entry["event"] == "settings wait for a restart"]
+        assert waits["settings"] == ("MOONGATE_HOME",)
+        assert [account.name for account in gateway.running.pool.accounts] == ["b"]
+
+
+async def test_a_home_that_fails_in_a_change_of_settings_ends_neither_service_nor_watch(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its keys the gateway has to make one, and cannot keep it where a folder stands."""
+    far = 'api_host = "0.0.0.0"\n'
+    key = {"authorization": "Bearer sk-example-caller"}
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST, more=f'{far}valid_api_keys = "sk-example-caller"\n'))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        (tmp_path / ".moongate" / "keys.json").mkdir(parents=True)
+        rewrite(tmp_path / "moongate.toml", accounts(sim, SECOND, more=far))
+        await until(lambda: said(gateway, "settings not taken"))
+        async with gateway.ask(headers=key) as reply:
+            assert reply.status == 200
+        rewrite(tmp_path / "moongate.toml", accounts(sim, SECOND, more=f'{far}valid_api_keys = "sk-example-caller"\n'))
+        await until(lambda: said(gateway, "settings taken"))
+
+
 def test_what_can_be_seen_of_files_changes_with_them_and_with_what_folders_hold(tmp_path: Path) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
     views = [look((file, folder))]

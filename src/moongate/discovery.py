@@ -47,14 +47,17 @@ class Discovery:
         self._asked_at = float("-inf")
         self._round: asyncio.Task[None] | None = None
         self._failed: dict[str, GatewayError] = {}
+        self._is_closed = False
 
     def start(self) -> None:
         """Begin a round, if none is under way, and do not wait for it."""
-        if self._round is None or self._round.done():
+        if not self._is_closed and (self._round is None or self._round.done()):
             self._asked_at = self._clock()
             self._round = asyncio.create_task(self._ask_all())
 
     async def close(self) -> None:
+        """No round from now on: who is still answered by this one knows what was known."""
+        self._is_closed = True
         if self._round is not None:
             self._round.cancel()
             await asyncio.gather(self._round, return_exceptions=True)

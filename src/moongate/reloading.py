@@ -36,30 +36,47 @@ class Reloading:
         self._given = given
         self._directory = directory
         self._every = every
+        self._missed: Path | None = None
 
     async def run(self) -> None:
         """Until it is cancelled. Looks at the files of settings, and listens for SIGHUP."""
         called = asyncio.Event()
         with _called_by_hangup(called):
-            async for _ in changes(lambda: self.settings.sources, called, self._every):
+            async for _ in changes(self._watched, called, self._every):
                 await self.take()
 
     async def take(self) -> None:
         """Serve by the settings as they stand written now, or as before where they are wrong."""
+        self._missed = None
         try:
-            written = load(self._given, directory=self._directory)
-            new = while_running(self.settings, written)
-            entrance = doors(new) if new != self.settings else None
+            written = self._written()
+            if later := needs_restart(self.settings, written):
+                _log.warning("settings wait for a restart", settings=later)
+            new = while_running(self.settings, written if written.home == self.settings.home else self._written_here())
+            if new != self.settings:
+                await self._serve_by(new)
         except (SettingsError, OSError, ValueError) as error:
             _log.error("settings not taken", reason=str(error))
-            return
-        if later := needs_restart(self.settings, written):
-            _log.warning("settings wait for a restart", settings=later)
-        if entrance is None:
-            return
+            self._missed = error.file if isinstance(error, SettingsError) else None
+
+    def _watched(self) -> tuple[Path, ...]:
+        """With the file that was missing when the settings were last read."""
+        return self.settings.sources if self._missed is None else (*self.settings.sources, self._missed)
+
+    def _written(self, **instead: object) -> Settings:
+        """Raises SettingsError."""
+        return load({**self._given, **instead}, directory=self._directory)
+
+    def _written_here(self) -> Settings:
+        """As they would be if the home were still the one this gateway keeps until its end, with the logins there."""
+        return self._written(MOONGATE_HOME=str(self.settings.home.absolute()))
+
+    async def _serve_by(self, new: Settings) -> None:
+        """Raises OSError and ValueError, and then nothing has changed."""
+        entrance = doors(new)
+        await self._gateway.take(new, entrance.policy)
         if new.log != self.settings.log:
             configure_log(new)
-        await self._gateway.take(new, entrance.policy)
         self.settings = new
         _log.info("settings taken", accounts=[account.name for account in new.accounts])
         if entrance.new_key:

@@ -7,7 +7,10 @@ import pytest
 from given_settings import KEY_A, PLAIN, VALUES, account, settings
 from moongate.settings import needs_restart, while_running
 
-KEPT = ("API_HOST", "API_PORT", "MOONGATE_LOG_FORMAT", "MOONGATE_HOME", "MOONGATE_SECRET", "NODE_ENV")
+KEPT = (
+    *("API_HOST", "API_PORT", "MOONGATE_LOG_FORMAT", "MOONGATE_HOME", "MOONGATE_SECRET"),
+    *("KIMI_CODE_OAUTH_HOST", "USER_AGENT", "NODE_ENV"),
+)
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in PLAIN])

@@ -16,7 +16,6 @@ REASON_SHOWN = 200
 
 MODELS_SHOWN = 3
 BAR = 5
-SCARCE = 0.8
 
 STYLES = {"ready": "green", "busy": "yellow", "resting": "yellow", "trial": "yellow", "out": "bold red"}
 
@@ -96,7 +95,7 @@ def stands(standing: Standing | None, look: Seen) -> Text:
 
 def _window(window: Window, longest: int, look: Seen) -> Text:
     full = round(min(1.0, window.used) * BAR)
-    style = "red" if window.is_exhausted else "yellow" if window.used >= SCARCE else "green"
+    style = "red" if window.is_exhausted else "yellow" if window.is_scarce else "green"
     line = Text(f"{window.name:<{longest}} ")
     line.append(look.full * full + look.empty * (BAR - full), style)
     line.append(f" {_percent(window.used):>4}")

@@ -135,13 +135,12 @@ class Timed:
 
 
 def spent(standing: Standing | None) -> str:
-    """What keeps an account from being served though it answers; empty if nothing does. Money beyond a plan's quota
-    pays for what goes beyond it."""
-    if standing is None or (standing.balance or 0.0) > 0:
+    """What keeps an account from being served though it answers; empty if nothing does."""
+    if standing is None:
         return ""
-    if standing.balance is not None:
-        return f"no money is left: the balance is {standing.balance:g} {standing.currency}".rstrip()
-    names = " and ".join(window.name for window in standing.windows if window.is_exhausted)
+    if standing.is_broke:
+        return f"no money is left: the balance is {standing.money}"
+    names = " and ".join(window.name for window in standing.used_up)
     return f"the plan's quota is used up: {names}" if names else ""
 
 

@@ -172,14 +172,11 @@ def revived(health: Health, kinds: frozenset[Kind], now: float) -> Health:
 
 
 def _exhaustion(kind: Kind, standing: Standing) -> tuple[str, float | None] | None:
-    """Why nothing is left, and when something will be; None if there is something. Money beside a plan pays for what
-    goes beyond it."""
-    money = standing.balance or 0.0
+    """Why nothing is left, and when something will be; None if there is something."""
     if kind is Kind.BALANCE_EXHAUSTED:
-        spent = standing.balance is not None and money <= 0 and not standing.windows
-        return (f"the balance is {standing.balance:g} {standing.currency}".strip(), None) if spent else None
-    used_up = [window for window in standing.windows if window.is_exhausted]
-    if not used_up or money > 0:
+        return (f"the balance is {standing.money}", None) if standing.is_broke else None
+    used_up = standing.used_up
+    if not used_up:
         return None
     names = " and ".join(window.name for window in used_up)
     resets = [window.resets_at for window in used_up]

@@ -23,9 +23,6 @@ MENDED_BY_AN_ANSWER = frozenset(
 
 MENDED_BY_A_STANDING = frozenset({Kind.QUOTA_EXHAUSTED, Kind.BALANCE_EXHAUSTED})
 
-SCARCE = 0.8
-"""The used share of a quota from which on it is looked at more often."""
-
 _log = structlog.get_logger()
 
 
@@ -97,7 +94,7 @@ def due_at(state: AccountState, looked: float, now: float, rounds: Rounds) -> fl
         tells_when = bool(troubles & MENDED_BY_A_STANDING) and began > looked
         return began if tells_when else max(looked, began) + rounds.resting
     windows = state.standing.windows if state.standing else ()
-    is_scarce = any(window.used >= SCARCE for window in windows)
+    is_scarce = any(window.is_scarce for window in windows)
     return looked + (rounds.scarce if is_scarce else rounds.usual)
 
 

@@ -1,37 +1,43 @@
 """What becomes of settings that change while the gateway runs."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 from operator import attrgetter
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from moongate.settings import table
 from moongate.settings.table import Setting
 from moongate.settings.tree import Settings
 
-FIXED: Final[tuple[tuple[Setting[object], Callable[[Settings], object]], ...]] = (
-    (table.API_HOST, attrgetter("listen.host")),
-    (table.API_PORT, attrgetter("listen.port")),
-    (table.MOONGATE_LOG_FORMAT, attrgetter("log.format")),
-    (table.MOONGATE_HOME, attrgetter("home")),
-    (table.MOONGATE_SECRET, attrgetter("secret")),
-    (table.NODE_ENV, attrgetter("reload")),
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+
+FIXED: Final[tuple[tuple[Setting[object], str], ...]] = (
+    (table.API_HOST, "listen.host"),
+    (table.API_PORT, "listen.port"),
+    (table.MOONGATE_LOG_FORMAT, "log.format"),
+    (table.MOONGATE_HOME, "home"),
+    (table.MOONGATE_SECRET, "secret"),
+    (table.KIMI_CODE_OAUTH_HOST, "code_oauth_host"),
+    (table.USER_AGENT, "user_agent"),
+    (table.NODE_ENV, "reload"),
 )
-"""Those that take effect at the start only; all others do at once."""
+"""Those that take effect at the start only, and where in the tree they stand; all others do at once."""
 
 
 def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
     """The names of settings that differ and of which the running gateway keeps the old value."""
-    return tuple(setting.name for setting, value in FIXED if value(old) != value(new))
+    return tuple(setting.name for setting, place in FIXED if attrgetter(place)(old) != attrgetter(place)(new))
 
 
 def while_running(old: Settings, new: Settings) -> Settings:
-    """The new ones, but the old where they need a start: who is let in depends on where it really listens."""
-    return replace(
-        new,
-        listen=replace(new.listen, host=old.listen.host, port=old.listen.port),
-        log=replace(new.log, format=old.log.format),
-        home=old.home,
-        secret=old.secret,
-        reload=old.reload,
-    )
+    """The new ones, but the old where they need a start: who is let in depends on where it really listens, a login is
+    renewed where and as whom it was made."""
+    return reduce(lambda tree, fixed: _with(tree, fixed[1], attrgetter(fixed[1])(old)), FIXED, new)
+
+
+def _with(tree: T, place: str, value: object) -> T:
+    name, _, inner = place.partition(".")
+    return replace(tree, **{name: _with(getattr(tree, name), inner, value) if inner else value})

@@ -74,9 +74,9 @@ def _content(found: Found, path: Path) -> Found:
     refusable = replace(found, secret=False)
     value = contents(path, found.label, refusable.line)
     if value is None:
-        raise refusable.refuse("there is no such file")
+        raise refusable.refuse("there is no such file", path)
     if says_nothing(value):
-        raise refusable.refuse("this file is empty")
+        raise refusable.refuse("this file is empty", path)
     return replace(found, value=value, where=f"file {path}")
 
 

@@ -17,11 +17,13 @@ HIDDEN_IN_ADDRESSES: Final = ((re.compile(r"^.*@", re.DOTALL), "…@"), (re.comp
 
 
 class SettingsError(Exception):
-    """A setting that stops the start. `setting` is its name as the operator wrote it, `message` the whole line."""
+    """A setting that stops the start. `setting` is its name as the operator wrote it, `message` the whole line;
+    `file`: one beside the usual ones that is at fault, so that mending it mends the setting."""
 
-    def __init__(self, setting: str, message: str) -> None:
+    def __init__(self, setting: str, message: str, file: Path | None = None) -> None:
         self.setting = one_line(setting)
         self.message = one_line(message)
+        self.file = file
         super().__init__(self.setting, self.message)
 
     def __str__(self) -> str:

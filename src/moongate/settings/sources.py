@@ -33,8 +33,8 @@ class Found:
     where: str
     secret: bool = False
 
-    def refuse(self, reason: str) -> SettingsError:
-        return SettingsError(self.label, f"{self.line}: {reason}")
+    def refuse(self, reason: str, file: Path | None = None) -> SettingsError:
+        return SettingsError(self.label, f"{self.line}: {reason}", file)
 
     def about(self, piece: object) -> "Found":
         """One piece of what was read, which the error then shows instead of the whole."""

@@ -24,6 +24,9 @@ class Announcement(Struct, frozen=True):
     token: str
     pid: int
 
+    def __repr__(self) -> str:
+        return f"Announcement({self.url!r}, pid={self.pid})"
+
 
 @contextmanager
 def announced(home: Path, url: str, word: Sealed) -> Iterator[None]:

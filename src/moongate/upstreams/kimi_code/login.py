@@ -33,6 +33,7 @@ TOKEN_LIFETIME = 900.0
 CODE_LIFETIME = 1800.0
 INTERVAL = 5.0
 """Seconds between two polls where that is not told (RFC 8628, 3.2)."""
+LEAST_INTERVAL = 1.0
 SLOWER = 5.0
 """Seconds that `slow_down` adds to the interval, for this and all later polls (RFC 8628, 3.5)."""
 
@@ -105,7 +106,8 @@ def begin(host: str, identity: Identity) -> Flow[DeviceCode]:
     code, user_code = _token(said, "device_code"), _word(said, "user_code")
     if not url or not code or not user_code:
         raise GatewayError.protocol("the login server's answer has no code in it, or no address to confirm it at")
-    lifetime, interval = _seconds(said, "expires_in", CODE_LIFETIME), _seconds(said, "interval", INTERVAL)
+    lifetime = _seconds(said, "expires_in", CODE_LIFETIME)
+    interval = max(LEAST_INTERVAL, _seconds(said, "interval", INTERVAL))
     return DeviceCode(Sealed(code), user_code, url, lifetime, interval)
 
 
