@@ -155,6 +155,11 @@ class Catalog:
             or _at((a for a in accounts if not self._offered(a)), name)
         )
 
+    def served_by(self, account: Account) -> tuple[str, ...]:
+        """Names of models; none where nothing is known of what it has."""
+        names = (model.id for model in self._offered(account))
+        return tuple(name for name in names if account.serves(Route(account.upstream.name, name)))
+
     def _at_providers(self, name: str, accounts: tuple[Account, ...]) -> tuple[Route, ...]:
         """`openai/model` means all providers: those that offer the model, if any does."""
         upstream, _, model = name.partition("/")

@@ -40,7 +40,7 @@ class Discovery:
         transport: Transport,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._catalog = catalog
+        self.catalog = catalog
         self._accounts = tuple(accounts)
         self._transport = transport
         self._clock = clock
@@ -65,21 +65,21 @@ class Discovery:
     async def resolve(self, name: str, own: tuple[Account, ...]) -> tuple[Route, ...]:
         """The catalogue's answer; a name it does not know is asked for once more. Raises GatewayError."""
         try:
-            return self._catalog.resolve(name, own)
+            return self.catalog.resolve(name, own)
         except GatewayError as error:
             if error.kind is not Kind.UNKNOWN_MODEL:
                 raise
         await self._know(STRANGE_NAME_ASKS_AFTER)
-        return self._catalog.resolve(name, own)
+        return self.catalog.resolve(name, own)
 
     async def models(self, own: tuple[Account, ...] = ()) -> tuple[ListedModel, ...]:
         await self._know(LISTS_KEEP)
-        return self._catalog.models(own)
+        return self.catalog.models(own)
 
     async def model(self, name: str, own: tuple[Account, ...] = ()) -> ListedModel:
         """Raises GatewayError (UNKNOWN_MODEL)."""
         await self._know(LISTS_KEEP)
-        return self._catalog.model(name, own)
+        return self.catalog.model(name, own)
 
     async def can_serve(self) -> bool:
         """Whether any account answered when it was last asked, or has not been asked yet."""
@@ -108,4 +108,4 @@ class Discovery:
             _log.warning("account failed", account=account.name, upstream=account.upstream.name, reason=error.message)
         else:
             self._failed.pop(account.name, None)
-            self._catalog.learn(account, listed)
+            self.catalog.learn(account, listed)

@@ -8,7 +8,7 @@ reply that nobody hears before it is complete is held back to its end, and so ma
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TypeVar
 
@@ -17,10 +17,11 @@ from msgspec import Struct, field, structs
 from moongate.core import estimate
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import BlockStarted, Ended, Packet
-from moongate.core.exchange import Attempt, Exchange
+from moongate.core.exchange import ABANDONED, Attempt, Exchange
 from moongate.core.request import ChatRequest
 from moongate.core.route import Route
 from moongate.core.sealed import Sealed
+from moongate.core.tally import Cost, Tally
 from moongate.pool.account import Account
 from moongate.pool.affinity import STRANGER, Session
 from moongate.pool.pool import Asking, Lease, Pool
@@ -57,9 +58,16 @@ class Speaking:
     """A reply that has begun: it will be delivered to the caller or fail in front of them."""
 
     def __init__(
-        self, dialect: str, *, streamed: bool, held: Sequence[Packet], rest: AsyncIterator[Packet] | None = None
+        self,
+        dialect: str,
+        tally: Tally,
+        *,
+        streamed: bool,
+        held: Sequence[Packet],
+        rest: AsyncIterator[Packet] | None = None,
     ) -> None:
         self.dialect = dialect
+        self.tally = tally
         self.streamed = streamed
         self._held = iter(held)
         self._rest = rest
@@ -72,7 +80,9 @@ class Speaking:
             return packet
         if self._rest is None:
             raise StopAsyncIteration
-        return await anext(self._rest)
+        packet = await anext(self._rest)
+        self.tally.watch(packet)
+        return packet
 
 
 class Search(Struct):
@@ -116,18 +126,32 @@ class Search(Struct):
                 pass
 
     @contextmanager
-    def attempt(self, lease: Lease) -> Iterator[None]:
+    def attempt(self, lease: Lease, tally: Tally) -> Iterator[None]:
         """Takes down what is done with the account, unless nothing of it left the house."""
-        began, route = time.monotonic(), _shown(lease)
+        began = time.monotonic()
         try:
             yield
         except GatewayError as error:
             if error.kind.origin != "caller":
-                seconds = time.monotonic() - began
-                attempt = Attempt(lease.account.name, str(route), seconds, error.kind.code, error.upstream_status)
-                self.exchange.attempts.append(attempt)
+                self._note(lease, began, tally.cost(error), error.kind.code, error.upstream_status)
             raise
-        self.exchange.attempts.append(Attempt(lease.account.name, str(route), time.monotonic() - began))
+        except asyncio.CancelledError:
+            self._note(lease, began, tally.cost(), ABANDONED)
+            raise
+        self._note(lease, began)
+
+    def _note(
+        self, lease: Lease, began: float, cost: Cost | None = None, error: str = "", status: int | None = None
+    ) -> None:
+        seconds = time.monotonic() - began
+        self.exchange.attempts.append(Attempt(lease.account.name, str(_shown(lease)), seconds, error, status, cost))
+        _settle(lease, cost)
+
+    def heard(self, lease: Lease, tally: Tally) -> None:
+        """The reply is over, whether it came to its end, broke, or was no longer listened to."""
+        exchange = self.exchange
+        exchange.cost, exchange.reason = tally.cost(exchange.failure), tally.reason
+        _settle(lease, exchange.cost)
 
 
 class Dispatch:
@@ -188,7 +212,7 @@ class Dispatch:
             try:
                 yield speaking
             finally:
-                lease.spent = lease.spent or _total(search.exchange)
+                search.heard(lease, speaking.tally)
 
     async def _lease(self, held: AsyncExitStack, search: Search) -> Lease:
         began = _now()
@@ -215,22 +239,22 @@ class Dispatch:
     async def _converse(
         self, held: AsyncExitStack, lease: Lease, search: Search, token: Sealed, deadlines: Deadlines
     ) -> Speaking:
-        account, exchange = lease.account, search.exchange
-        with search.attempt(lease):
+        account, exchange, tally = lease.account, search.exchange, Tally(search.ask.origin.body)
+        with search.attempt(lease, tally):
             spoken = await held.enter_async_context(
                 converse(account.upstream, search.ask, lease.route, token, self._transport, deadlines)
             )
-            opening = await _until_first_word(spoken.packets)
+            opening = await _until_first_word(spoken.packets, tally)
             lease.spoke()
             if search.whole:
-                await _hold(opening, spoken.packets)
+                await _hold(opening, spoken.packets, tally)
         if search.whole:
-            lease.spent = _spent(opening)
+            _settle(lease, tally.cost())
         exchange.route, exchange.account = _shown(lease), account.name
         exchange.notes += [note for note in (lease.route.note, *spoken.opening.notes) if note]
         exchange.upstream_id = _upstream_id(spoken.head.headers)
         rest = None if search.whole else spoken.packets
-        return Speaking(spoken.opening.dialect, streamed=spoken.streamed, held=opening, rest=rest)
+        return Speaking(spoken.opening.dialect, tally, streamed=spoken.streamed, held=opening, rest=rest)
 
     def _deadlines(self, search: Search) -> Deadlines:
         patience = self._patience
@@ -253,20 +277,22 @@ async def _in_time(work: Awaitable[T], deadlines: Deadlines) -> T:
         raise GatewayError(Kind.TIMED_OUT, "the account's login was not renewed in time") from error
 
 
-async def _until_first_word(packets: AsyncIterator[Packet]) -> list[Packet]:
+async def _until_first_word(packets: AsyncIterator[Packet], tally: Tally) -> list[Packet]:
     held = []
     async for packet in packets:
         held.append(packet)
+        tally.watch(packet)
         if any(isinstance(event, BlockStarted | Ended) for event in packet.events):
             break
     return held
 
 
-async def _hold(held: list[Packet], rest: AsyncIterator[Packet]) -> None:
+async def _hold(held: list[Packet], rest: AsyncIterator[Packet], tally: Tally) -> None:
     """All of a reply. Raises GatewayError (PROTOCOL) for one that is too large to be held."""
     size = 0
     async for packet in rest:
         held.append(packet)
+        tally.watch(packet)
         size += len(packet.raw)
         if size > HELD_LIMIT:
             raise GatewayError.protocol(f"the reply is larger than {HELD_LIMIT} bytes, and was to be held back whole")
@@ -297,13 +323,9 @@ def _lane(exchange: Exchange) -> str:
     return exchange.client if caller is None or caller.kind == "anonymous" else caller.name
 
 
-def _spent(packets: Iterable[Packet]) -> int | None:
-    usages = (event.usage for packet in packets for event in packet.events if isinstance(event, Ended))
-    return next((usage.input + usage.output for usage in usages if usage), None)
-
-
-def _total(exchange: Exchange) -> int | None:
-    return exchange.usage.input + exchange.usage.output if exchange.usage else None
+def _settle(lease: Lease, cost: Cost | None) -> None:
+    if cost is not None:
+        lease.spent = cost.tokens
 
 
 def _upstream_id(headers: Mapping[str, str]) -> str:

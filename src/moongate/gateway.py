@@ -3,9 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from moongate.core import estimate
 from moongate.core.errors import GatewayError
-from moongate.core.events import BlockDelta, Ended, Packet, Usage
 from moongate.core.exchange import Exchange
 from moongate.core.identity import Caller
 from moongate.core.reply import Fold
@@ -27,44 +25,23 @@ class Answer:
         self.is_echo = isinstance(self._encoder, Echo)
         self._speaking = speaking
         self._exchange = exchange
-        self._ask = ask
-        self._told = 0
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The reply's bytes, an error event last if it breaks; never a clean end to a broken reply."""
         try:
             async for packet in self._speaking:
-                self._watch(packet)
                 if data := self._encoder.encode(packet):
                     yield data
         except GatewayError as error:
             self._exchange.failure = error
-            self._estimate(error)
             yield self._encoder.fail(error)
 
     async def whole(self) -> bytes:
         """The reply's body. Raises GatewayError; nothing has been sent then."""
         fold = Fold()
         async for packet in self._speaking:
-            self._watch(packet)
             fold.add(packet)
         return self._encoder.whole(fold.whole())
-
-    def _watch(self, packet: Packet) -> None:
-        for event in packet.events:
-            if type(event) is BlockDelta:
-                self._told += len(event.text)
-            elif type(event) is Ended:
-                self._exchange.usage, self._exchange.reason = event.usage, event.reason
-
-    def _estimate(self, failure: GatewayError) -> None:
-        """A reply that broke was paid for all the same: by what it told of that, else by what there was of it."""
-        exchange = self._exchange
-        if failure.usage is not None:
-            exchange.usage = failure.usage
-        elif self._told:
-            exchange.usage = Usage(estimate.asked(self._ask.origin.body), estimate.told(self._told))
-            exchange.usage_is_estimate = True
 
 
 class Gateway:

@@ -203,6 +203,55 @@ async def test_what_an_answer_that_broke_has_cost_is_kept(sim: Simulator, tmp_pa
     assert 1 <= record["gen_ai.usage.output_tokens"] <= len(WORDS)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_a_lost_attempt_has_cost_is_kept_beside_the_answer_of_another(
+    sim: Simulator, tmp_path: Path, stream: bool
+) -> None:
+    environ = {"KIMI_API_KEY": ",".join(PLATFORM), "KIMI_BASE_URL": sim.platform, "MOONGATE_BUFFERED": "true"}
+    sim.enqueue(said(error_after=4) if stream else said(cut_after=4))
+    async with served(environ, tmp_path) as gateway:
+        async with gateway.ask("x" * 400, stream=stream) as reply:
+            assert reply.status == 200
+            await reply.read()
+        (record,) = gateway.records()
+    lost, answered = record["attempts"]
+    if stream:
+        assert lost["usage_is_estimate"] is True
+        assert lost["gen_ai.usage.input_tokens"] >= 100
+    else:  # half of a JSON body says nothing
+        assert "gen_ai.usage.input_tokens" not in lost
+    assert "gen_ai.usage.input_tokens" not in answered
+    assert record["gen_ai.usage.output_tokens"] > 0
+    assert "usage_is_estimate" not in record
+
+
+async def test_what_a_caller_who_went_in_the_middle_has_cost_is_kept(sim: Simulator, tmp_path: Path) -> None:
+    environ = {"KIMI_API_KEY": PLATFORM[0], "KIMI_BASE_URL": sim.platform}
+    sim.enqueue(said(stall_after=4))
+    async with served(environ, tmp_path) as gateway:
+        async with gateway.ask("x" * 400, stream=True) as reply:
+            while b"content" not in await reply.content.readany():
+                pass
+        await until(lambda: bool(gateway.records()))
+        (record,) = gateway.records()
+    assert record["outcome"] == "hung up"
+    assert record["usage_is_estimate"] is True
+    assert record["gen_ai.usage.input_tokens"] >= 100
+
+
+async def test_an_attempt_that_nobody_waits_for_any_more_is_told(sim: Simulator, tmp_path: Path) -> None:
+    environ = {"KIMI_API_KEY": PLATFORM[0], "KIMI_BASE_URL": sim.platform}
+    sim.enqueue(said(silent_before_headers=60))
+    async with served(environ, tmp_path) as gateway:
+        waiting = asyncio.create_task(_read(gateway))
+        await until(lambda: gateway.running.pool.statistics().leased == 1)
+        waiting.cancel()
+        await until(lambda: bool(gateway.records()))
+        (record,) = gateway.records()
+    (attempt,) = record["attempts"]
+    assert (record["outcome"], attempt["error"]) == ("hung up", "abandoned")
+
+
 @pytest.mark.parametrize("phase", ["queued", "before headers", "before the first chunk", "mid-stream", "whole"])
 async def test_a_caller_who_goes_is_followed_within_a_quarter_of_a_second(
     sim: Simulator, tmp_path: Path, phase: str

@@ -27,6 +27,13 @@ def test_a_reply_tells_how_it_came_about() -> None:
     ]
 
 
+def test_attempts_are_not_counted_while_there_may_be_more() -> None:
+    early = exchange(attempts=[Attempt("a", "r", 1.0, "overloaded")])
+    assert b"x-moongate-attempts" not in dict(around(early))
+    early.failure = GatewayError(Kind.OVERLOADED, "m")
+    assert dict(around(early))[b"x-moongate-attempts"] == b"1"
+
+
 def test_what_did_not_happen_is_not_told() -> None:
     assert around(exchange()) == [(b"x-request-id", b"req_1")]
 

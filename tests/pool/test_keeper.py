@@ -197,6 +197,24 @@ def test_a_bug_with_one_account_ends_no_care() -> None:
     play(act())
 
 
+def test_a_vendor_that_hangs_keeps_nobody_from_looking_at_others() -> None:
+    class Hanging(Vendor):
+        async def fetch(self, call: HttpCall) -> HttpReply:
+            if call.url.startswith("https://d/"):
+                await asyncio.sleep(1000)
+            return await super().fetch(call)
+
+    async def act() -> None:
+        vendor = Hanging()
+        hung = Account("hung", kimi_code("https://d/v1", "test"), FixedKey(Sealed("sk-kimi-example")))
+        pool = Pool([hung, account()], wall=lambda: WALL + now())
+        async with beside(Keeper(pool, vendor).run()):
+            await asyncio.sleep(950)
+            assert len(vendor.asked) == 4
+
+    play(act())
+
+
 def test_when_an_account_is_due() -> None:
     state = AccountState.of(account())
     assert due_at(state, 100.0, 200.0, USUAL) == 100.0 + USUAL.usual

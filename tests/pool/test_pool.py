@@ -294,12 +294,31 @@ def test_one_barred_account_of_many_rests_alone_and_is_back_within_two_minutes()
     play(act())
 
 
+@pytest.mark.parametrize(
+    ("error", "can"),
+    [
+        (GatewayError(Kind.RATE_LIMITED, "no"), True),  # over in a second, and waited for
+        (GatewayError(Kind.RATE_LIMITED, "no", retry_after=600), False),
+        (GatewayError(Kind.MODEL_NOT_IN_PLAN, "no"), True),  # another model is served
+        (GatewayError(Kind.QUOTA_EXHAUSTED, "no"), False),
+        (GatewayError(Kind.ACCOUNT_BARRED, "no"), False),
+        (GatewayError(Kind.REQUEST_REFUSED, "no"), True),
+    ],
+)
+async def test_a_pool_can_serve_while_any_of_its_models_is_served(error: GatewayError, can: bool) -> None:
+    of = pool("a")
+    assert of.can_serve(lambda _: (K3.model, "another"))
+    await serve(of, error)
+    assert of.can_serve(lambda _: (K3.model, "another")) is can
+    assert of.can_serve(lambda _: (K3.model,)) is (can and error.kind is not Kind.MODEL_NOT_IN_PLAN)
+
+
 def test_a_reset_clears_an_account_at_once() -> None:
     async def act() -> None:
         of = pool("a")
         await serve(of, GatewayError(Kind.LOGIN_EXPIRED, "log in again"))
         assert of.reports()[0].state == "out"
-        assert not of.can_serve()
+        assert not of.can_serve(lambda _: ())
         assert (await refusal(of)).retry_after is None
         assert of.reset("a")
         assert not of.reset("nobody")
@@ -651,6 +670,19 @@ async def test_a_session_spills_over_when_its_account_is_much_busier_than_the_ot
         names = [(await held.enter_async_context(of.lease(asking(session=kin)))).account.name for _ in range(10)]
         assert Counter(names) == {"a": 7, "b": 3}
     assert await turns(of, 3, session=kin) == "aaa"
+
+
+def test_a_session_moves_where_it_was_answered_if_its_account_failed_it() -> None:
+    async def act() -> None:
+        of = pool("a", "b", "c")
+        kin = session("caller", "mine", {}, lambda: ())
+        failure = GatewayError(Kind.FAILED, "once")  # too little for a rest
+        assert await serve(of, failure, session=kin) == "a"
+        assert await serve(of, session=kin, avoid={("a", K3): now() + 1}) == "b"
+        await asyncio.sleep(2)
+        assert await turns(of, 3, session=kin) == "bbb"
+
+    play(act())
 
 
 def test_a_session_moves_when_its_account_rests_and_stays_where_it_went() -> None:

@@ -14,6 +14,7 @@ from moongate.core.exchange import Attempt, Exchange, close
 from moongate.core.identity import Caller
 from moongate.core.level import Level
 from moongate.core.route import Route
+from moongate.core.tally import Cost
 from moongate.telemetry.log import RequestLog, configure, facts
 
 SECRET = "sk-example-0123456789abcdef"
@@ -43,7 +44,7 @@ def answered(**fields: object) -> Exchange:
         "notes": ["temperature left out"],
         "status": 200,
         "first_byte": 10.25,
-        "usage": Usage(88, 20, 64, 11),
+        "cost": Cost(Usage(88, 20, 64, 11)),
         "reason": "stop",
         "outcome": "answered",
         **fields,
@@ -110,6 +111,16 @@ def test_a_failure_is_told_with_its_cause_and_whose_it_was() -> None:
     assert (record["origin"], record["reason"], record["upstream_status"]) == ("upstream", "slow down", 429)
     assert record["attempts"][0]["error"] == "rate_limited"
     assert record["attempts"][0]["upstream_status"] == 429
+
+
+def test_what_an_attempt_that_came_to_nothing_has_cost_stands_with_it() -> None:
+    attempts = [Attempt("a", "r", 0.1, "truncated", 200, Cost(Usage(10, 5), is_estimate=True)), Attempt("b", "r", 0.2)]
+    record = json.loads(logged(answered(attempts=attempts)))
+    assert record["attempts"][0]["gen_ai.usage.input_tokens"] == 10
+    assert record["attempts"][0]["gen_ai.usage.output_tokens"] == 5
+    assert record["attempts"][0]["usage_is_estimate"] is True
+    assert "gen_ai.usage.input_tokens" not in record["attempts"][1]
+    assert record["gen_ai.usage.input_tokens"] == 88
 
 
 @pytest.mark.parametrize(

@@ -5,28 +5,34 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Struct, field
 
 from moongate.core.errors import GatewayError
-from moongate.core.events import FinishReason, Usage
+from moongate.core.events import FinishReason
 from moongate.core.identity import Caller
 from moongate.core.route import Route
+from moongate.core.tally import Cost
 
 Outcome: TypeAlias = Literal["answered", "refused", "failed", "hung up"]
 """`refused`: it failed before the reply began, so the caller got a status. `failed`: the reply broke on its way, or
 never came to its end; whatever did not show that it went well."""
 
 
+ABANDONED = "abandoned"
+
+
 class Attempt(Struct, frozen=True):
-    """One try at one account. `error` is the kind's code, empty where it began to answer; times in seconds."""
+    """One try at one account. `error` is the kind's code, empty where it began to answer, `ABANDONED` where nobody
+    waited for it any more; times in seconds. `cost`: of what came to nothing; what was answered is the exchange's."""
 
     account: str
     route: str
     seconds: float
     error: str = ""
     upstream_status: int | None = None
+    cost: Cost | None = None
 
 
 class Exchange(Struct):
     """The scratchpad of one request. `started` and `first_byte` are moments on a monotonic clock; `waited` are the
-    seconds it waited for accounts, in all. `usage_is_estimate`: the reply broke before it told its usage."""
+    seconds it waited for accounts, in all. `cost`: of the reply the caller heard, to its end or not."""
 
     request_id: str
     method: str
@@ -44,8 +50,7 @@ class Exchange(Struct):
     notes: list[str] = field(default_factory=list)
     status: int = 0
     first_byte: float | None = None
-    usage: Usage | None = None
-    usage_is_estimate: bool = False
+    cost: Cost | None = None
     reason: FinishReason | None = None
     failure: GatewayError | None = None
     outcome: Outcome = "failed"

@@ -29,10 +29,11 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
 def told(exchange: Exchange) -> dict[str, str]:
-    """What is known of how a model came to answer."""
+    """What is known of how a model came to answer, or not to."""
+    is_settled = exchange.route or exchange.failure  # else there may be more attempts to come
     facts = {
         "x-moongate-route": str(exchange.route) if exchange.route else "",
-        "x-moongate-attempts": str(len(exchange.attempts)) if exchange.attempts else "",
+        "x-moongate-attempts": str(len(exchange.attempts)) if exchange.attempts and is_settled else "",
         "x-moongate-notes": "; ".join(exchange.notes),
     }
     return {name: safe(value) for name, value in facts.items() if value}

@@ -44,24 +44,31 @@ class Keeper:
         self._pool = pool
         self._transport = transport
         self._rounds = rounds
-        self._looked: dict[str, float] = {}
+        self._looked: dict[AccountState, float] = {}
+        self._looking: set[AccountState] = set()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
-        while True:
-            self._pool.troubled.clear()
-            now = asyncio.get_running_loop().time()
-            states = self._pool.states
-            self._looked = {state.account.name: self._looked.get(state.account.name, -math.inf) for state in states}
-            due = [
-                state for state in states if due_at(state, self._looked[state.account.name], now, self._rounds) <= now
-            ]
-            await asyncio.gather(*(self._look_safely(state) for state in due))
-            try:
-                async with asyncio.timeout(self._rounds.tick):
-                    await self._pool.troubled.wait()
-            except TimeoutError:
-                continue
+        """Until it is cancelled. A vendor that hangs keeps nobody from looking at the accounts of others."""
+        async with asyncio.TaskGroup() as looks:
+            while True:
+                self._pool.troubled.clear()
+                for state in self._due():
+                    self._looking.add(state)
+                    looks.create_task(self._look_safely(state))
+                try:
+                    async with asyncio.timeout(self._rounds.tick):
+                        await self._pool.troubled.wait()
+                except TimeoutError:
+                    continue
+
+    def _due(self) -> tuple[AccountState, ...]:
+        now, states = asyncio.get_running_loop().time(), self._pool.states
+        self._looked = {state: self._looked.get(state, -math.inf) for state in states}
+        return tuple(
+            state
+            for state, looked in self._looked.items()
+            if state not in self._looking and due_at(state, looked, now, self._rounds) <= now
+        )
 
     async def _look_safely(self, state: AccountState) -> None:
         try:
@@ -69,10 +76,12 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 - the boundary: a bug with one account ends no care for the others
             trace = redact("".join(traceback.format_exception(error)))
             _log.error("bug", account=state.account.name, trace=trace)
+        finally:
+            self._looking.discard(state)
 
     async def look(self, state: AccountState) -> None:
         """Ask the vendor about one account, and keep what it says."""
-        asked = self._looked[state.account.name] = asyncio.get_running_loop().time()
+        asked = self._looked[state] = asyncio.get_running_loop().time()
         upstream = state.account.upstream
         try:
             standing: Standing | None = await ask(state.account, upstream.standing, self._transport)

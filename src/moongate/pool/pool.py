@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -24,7 +24,7 @@ from moongate.pool.pace import Entry
 from moongate.pool.queue import FairQueue
 from moongate.pool.report import AccountReport
 from moongate.pool.reporting import report
-from moongate.pool.roster import Roster, is_out, rests
+from moongate.pool.roster import Roster, can_serve, rests
 from moongate.pool.select import Pick, Wait, Want, pick
 from moongate.pool.state import AccountState
 
@@ -118,10 +118,10 @@ class Pool:
         now, wall = _now(), self._wall()
         return tuple(report(state, now, wall) for state in self._roster.states)
 
-    def can_serve(self) -> bool:
-        """Whether any account is not at rest as a whole."""
+    def can_serve(self, models: Callable[[Account], Collection[str]]) -> bool:
+        """Whether any account can, as far as is known: `models` names those of an account, none where nobody knows."""
         now = _now()
-        return any(not is_out(state, now) for state in self._roster.states)
+        return any(can_serve(state, models(state.account), now) for state in self._roster.states)
 
     def adopt(self, accounts: Iterable[Account]) -> None:
         """Serve by these from now on."""
@@ -291,7 +291,7 @@ class Pool:
         requests = state.requests.take(1, now) if state.requests else None
         tokens = state.tokens.take(asking.tokens, now) if state.tokens else None
         if asking.session.kept and not asking.own and len(self._roster) > 1:
-            self._keep(asking.session, picked, now)
+            self._keep(asking, picked, now)
         return Lease(self, picked, now, requests, tokens)
 
     def _invite(self, state: AccountState) -> None:
@@ -300,11 +300,11 @@ class Pool:
         if len(self._guests) > MOST_GUESTS:
             self._guests.popitem(last=False)
 
-    def _keep(self, session: Session, picked: Pick, now: float) -> None:
-        homes = self._affinity.homes(session)
+    def _keep(self, asking: Asking, picked: Pick, now: float) -> None:
+        homes = self._affinity.homes(asking.session)
         home = self._roster.get(homes[0]) if homes else None
-        moved = home is None or rests(home, picked.route.model, now)
-        self._affinity.keep(session, homes, picked.state.account.name, moved=moved)
+        is_lost = home is None or rests(home, picked.route.model, now) or (homes[0], picked.route) in asking.avoid
+        self._affinity.keep(asking.session, homes, picked.state.account.name, moved=is_lost)
 
     def _take_back(self, lease: Lease) -> None:
         state = lease.state

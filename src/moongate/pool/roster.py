@@ -4,7 +4,7 @@ Every method takes the moment it is; nothing here waits or knows of a queue.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -17,6 +17,9 @@ from moongate.pool.state import AccountState
 
 REASON_LIMIT = 300
 """Characters kept of a vendor's reason."""
+
+WAITED_OUT = 10.0
+"""Seconds of a rest that requests wait out: no reason to send them to another gateway."""
 
 _log = structlog.get_logger()
 
@@ -112,10 +115,11 @@ def rests(state: AccountState, model: str, now: float) -> bool:
     return any(_is_at_rest(known, now) for _, known in state.troubles(model))
 
 
-def is_out(state: AccountState, now: float) -> bool:
-    """Whether it rests as a whole, and not only by foresight: then it would still be asked before nobody is."""
-    rest = state.health.get("account", WELL).rest
-    return rest is not None and rest.until > now and not rest.is_foreseen
+def can_serve(state: AccountState, models: Collection[str], now: float) -> bool:
+    """Whether any of its models is served by it; where none are known, whether it does not rest as a whole."""
+    if not models:
+        return not _is_off(state.health.get("account", WELL), now)
+    return any(not any(_is_off(known, now) for _, known in state.troubles(model)) for model in models)
 
 
 def _resets_in(state: AccountState, window: str, wall: float) -> float | None:
@@ -127,6 +131,14 @@ def _resets_in(state: AccountState, window: str, wall: float) -> float | None:
 
 def _is_at_rest(known: Health, now: float) -> bool:
     return known.rest is not None and known.rest.until > now
+
+
+def _is_off(known: Health, now: float) -> bool:
+    """Nobody is served. What rests by foresight is asked before nobody is, and what is soon over is waited for."""
+    rest = known.rest
+    if rest is None or rest.is_foreseen:
+        return False
+    return rest.until > (now + WAITED_OUT if rest.may_wait else now)
 
 
 def _tell(state: AccountState, scope: str, rest: health.Rest, now: float, *, shared: bool) -> None:

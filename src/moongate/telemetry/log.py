@@ -13,6 +13,7 @@ from moongate.core.errors import Kind
 from moongate.core.exchange import Attempt, Exchange, Record
 from moongate.core.level import Level
 from moongate.core.redact import redact
+from moongate.core.tally import Cost
 
 REQUEST = "request"
 LONGEST = 1000
@@ -131,22 +132,22 @@ def facts(record: Record) -> dict[str, object]:
         "notes": exchange.notes or None,
         "upstream_id": exchange.upstream_id or None,
         "gen_ai.response.finish_reason": exchange.reason,
-        **_usage(exchange),
+        **_usage(exchange.cost),
         **_failure(exchange),
     }
     return {name: _clean(value) for name, value in known.items() if value is not None}
 
 
-def _usage(exchange: Exchange) -> Mapping[str, object]:
-    usage = exchange.usage
-    if usage is None:
+def _usage(cost: Cost | None) -> Mapping[str, object]:
+    if cost is None:
         return {}
+    usage = cost.usage
     return {
         "gen_ai.usage.input_tokens": usage.input,
         "gen_ai.usage.output_tokens": usage.output,
         "gen_ai.usage.cache_read.input_tokens": usage.cached,
         "gen_ai.usage.reasoning.output_tokens": usage.thinking,
-        "usage_is_estimate": exchange.usage_is_estimate or None,
+        "usage_is_estimate": cost.is_estimate or None,
     }
 
 
@@ -169,6 +170,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "seconds": round(attempt.seconds, 4),
         "error": attempt.error or None,
         "upstream_status": attempt.upstream_status,
+        **_usage(attempt.cost),
     }
     return {name: value for name, value in told.items() if value is not None}
 
