@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moongate.core.errors import GatewayError, Kind
+from moongate.core.limit import Limit, LimitName
 from moongate.core.route import Route
 from moongate.core.sealed import Sealed
 from moongate.core.standing import Standing, Window
@@ -294,6 +295,71 @@ def test_one_barred_account_of_many_rests_alone_and_is_back_within_two_minutes()
     play(act())
 
 
+def reached(name: LimitName, amount: int, retry_after: float = 1) -> GatewayError:
+    return GatewayError(Kind.RATE_LIMITED, "slow down", retry_after=retry_after, limit=Limit(name, amount))
+
+
+async def most_at_a_time(of: Pool) -> int:
+    async with AsyncExitStack() as held:
+        for count in range(10):
+            try:
+                await held.enter_async_context(of.lease(asking()))
+            except GatewayError:
+                return count
+    return 10
+
+
+@pytest.mark.parametrize(
+    ("configured", "told", "kept"),
+    [(None, 3, 3), (2, 3, 2), (5, 3, 3), (None, 0, 10)],  # a limit of none at all is no limit: nobody would ask again
+)
+def test_a_limit_the_vendor_told_is_kept_to_for_ten_minutes(configured: int | None, told: int, kept: int) -> None:
+    async def act() -> None:
+        of = pool("a", max_concurrency=configured)
+        await serve(of, reached("concurrency", told))
+        await asyncio.sleep(2)
+        await serve(of)  # the trial
+        assert await most_at_a_time(of) == kept
+        assert of.reports()[0].max_concurrency == (None if kept == 10 else kept)
+        await asyncio.sleep(599)
+        assert await most_at_a_time(of) == (configured or 10)
+
+    play(act())
+
+
+def test_a_pace_the_vendor_told_is_kept_to() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, reached("rpm", 2, retry_after=20))
+        await asyncio.sleep(21)
+        assert await turns(of, 2) == "aa"
+        assert (await refusal(of)).retry_after == pytest.approx(61, abs=1)
+        await serve(of, reached("tpm", 100), wait=70)
+        assert of.counts_tokens
+
+    play(act())
+
+
+def test_a_reset_forgets_what_the_vendor_said_it_allows() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, reached("concurrency", 1))
+        of.reset("a")
+        assert await most_at_a_time(of) == 10
+
+    play(act())
+
+
+def test_a_limit_of_the_callers_own_account_is_learned_too() -> None:
+    async def act() -> None:
+        of, own = pool("a"), (account("own", is_callers=True),)
+        await serve(of, reached("concurrency", 1), own=own)
+        async with of.lease(asking(own=own)):
+            await refusal(of, own=own)
+
+    play(act())
+
+
 @pytest.mark.parametrize(
     ("error", "can"),
     [
@@ -483,13 +549,16 @@ def test_who_waits_out_a_pause_of_their_own_holds_up_nobody() -> None:
     play(act())
 
 
-def test_a_changed_limit_of_tokens_counts_nothing_of_the_old_one() -> None:
+def test_what_was_spent_in_this_minute_counts_under_a_changed_limit_too() -> None:
     async def act() -> None:
         of = pool("a", tpm=1000)
         async with of.lease(asking(tokens=10)) as lease:
             of.adopt([account("a", tpm=2000)])
-            lease.spent = 50_000
-        assert await turns(of, 1, tokens=100) == "a"
+            lease.spent = 1500
+        await refusal(of, tokens=600)
+        assert await turns(of, 1, tokens=400) == "a"
+        of.adopt([account("a")])
+        assert await turns(of, 1, tokens=5000) == "a"
 
     play(act())
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from moongate.core.errors import GatewayError, Kind
+from moongate.core.limit import Limit
 from moongate.upstreams.kimi_code.refusals import REFUSALS as KIMI_CODE
 from moongate.upstreams.moonshot.refusals import REFUSALS as MOONSHOT
 from moongate.upstreams.openai.refusals import REFUSALS as OPENAI
@@ -82,6 +83,22 @@ def test_a_refusal_on_record_is_told_for_what_it_is(rows: tuple[Row, ...], row: 
 
 def test_the_catalogues_are_read() -> None:
     assert len(ROWS) > 60
+
+
+@pytest.mark.parametrize(
+    ("message", "limit"),
+    [
+        ("request reached organization max concurrency: 3, please try again after 1 seconds", Limit("concurrency", 3)),
+        ("request reached max organization concurrency: 3", Limit("concurrency", 3)),
+        ("request reached organization max RPM: 20, please try again after 20 seconds", Limit("rpm", 20)),
+        ("request reached organization TPM rate limit, current:500001, limit:500000", Limit("tpm", 500000)),
+        ("request reached organization TPD rate limit, current:1500001, limit:1500000", None),  # a day is none of ours
+        ("too many requests", None),
+    ],
+)
+def test_how_much_an_account_may_ask_is_read_from_the_refusal(message: str, limit: Limit | None) -> None:
+    error = explained(MOONSHOT, 429, body("rate_limit_reached_error", f"Your account {{org}}<{{ak}}> {message}"))
+    assert (error.kind, error.limit) == (Kind.RATE_LIMITED, limit)
 
 
 def test_a_model_that_does_not_exist_is_a_404_whatever_status_it_was_told_under() -> None:

@@ -4,6 +4,7 @@ from enum import Enum
 from typing import Literal, TypeAlias
 
 from moongate.core.events import Usage
+from moongate.core.limit import Limit
 
 Origin: TypeAlias = Literal["caller", "gateway", "upstream"]
 Retry: TypeAlias = Literal["never", "same", "elsewhere"]
@@ -70,8 +71,8 @@ class GatewayError(Exception):
     `message` is for the person who called and holds no secret. `status` and `type` are the upstream's own where they
     are handed back as they came; `param` names the field at fault, as `messages[0].content`; `retry_after` is in
     seconds; `allow` names the methods that would have been right; `upstream_status` is what the upstream answered, for
-    the log; `window` names the part of a plan's quota that is used up, as `Standing` names it. `usage`: what the
-    upstream had told of tokens before its reply broke.
+    the log; `window` names the part of a plan's quota that is used up, as `Standing` names it; `limit` is the one
+    that was reached, where it was told. `usage`: what the upstream had told of tokens before its reply broke.
     """
 
     usage: Usage | None = None
@@ -88,6 +89,7 @@ class GatewayError(Exception):
         allow: str | None = None,
         upstream_status: int | None = None,
         window: str = "",
+        limit: Limit | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -99,6 +101,7 @@ class GatewayError(Exception):
         self.allow = allow
         self.upstream_status = upstream_status
         self.window = window
+        self.limit = limit
 
     def __repr__(self) -> str:
         return f"GatewayError({self.kind.name}, {self.message!r})"

@@ -274,9 +274,12 @@ class Pool:
 
     def _pick(self, asking: Asking) -> Pick | Wait | GatewayError:
         states = tuple(map(self._guest, asking.own)) if asking.own else self._roster.states
-        homes = self._affinity.homes(asking.session)
+        homes, now = self._affinity.homes(asking.session), _now()
+        for state in states:
+            if state.learned:
+                state.forget(now)
         want = Want(routes=asking.routes, avoid=asking.avoid, homes=homes, tokens=asking.tokens)
-        return pick(states, want, _now())
+        return pick(states, want, now)
 
     def _guest(self, account: Account) -> AccountState:
         return self._guests.get(account) or AccountState.of(account)

@@ -22,7 +22,8 @@ class Rested(Struct, frozen=True, kw_only=True):
 
 class AccountReport(Struct, frozen=True, kw_only=True):
     """One account now. Moments in seconds since 1970, `credential` at most its last four characters, `kind` the code of
-    what it rests for. `served` and `failed` count requests since the start."""
+    what it rests for. `max_concurrency`: the operator's, or what the vendor told if that is less. `served` and `failed`
+    count requests since the start."""
 
     name: str
     upstream: str

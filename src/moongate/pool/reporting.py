@@ -22,7 +22,7 @@ def report(state: AccountState, now: float, wall: float) -> AccountReport:
         reason=_reason(whole) if whole else "",
         until=_on_wall(whole.until, now, wall) if whole else None,
         leased=state.leased,
-        max_concurrency=account.max_concurrency,
+        max_concurrency=state.max_concurrency,
         served=state.served,
         failed=state.failed,
         resting=tuple(

@@ -53,6 +53,8 @@ class Roster:
         self, state: AccountState, model: str, error: GatewayError, began: float, now: float, wall: float
     ) -> bool:
         """What the failure of a request that began at `began` means for its account. Whether it came to rest by it."""
+        if error.limit is not None and state.heed(error.limit, now):
+            _log.warning("limit learned", account=state.account.name, limit=error.limit.name, amount=error.limit.amount)
         if error.kind not in CONSEQUENCES or state.account.is_callers:
             return False
         scope = state.scope(error.kind, model)
@@ -95,12 +97,12 @@ class Roster:
             state.note(scope, health.revived(known, kinds, now))
 
     def reset(self, name: str) -> bool:
-        """Forget all that is held against an account. False if there is none of this name."""
+        """Forget all that is held against an account, and the limits its vendor told. False if there is none of this
+        name."""
         state = self._states.get(name)
         if state is None:
             return False
-        state.health.clear()
-        state.on_trial.clear()
+        state.pardon()
         return True
 
     def _ease(self, peers: Iterable[AccountState], scope: str, kind: Kind, now: float) -> None:

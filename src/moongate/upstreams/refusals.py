@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from moongate.core.errors import GatewayError, Kind
+from moongate.core.limit import Limit, LimitName
 from moongate.core.redact import redact
 from moongate.dialects.openai_chat.client import error_of
 from moongate.upstreams.pages import is_page, text_of
@@ -47,6 +48,7 @@ class Row(Struct, frozen=True):
     """Matches where every given condition holds. `status` is a range, `text` a pattern searched in type and message.
 
     `window`: the part of a plan's quota that is used up, as the vendor's standing names it; empty where it is not told.
+    `limit`: what the account is allowed no more of, where the first group of `text` is how much that is.
     """
 
     kind: Kind
@@ -54,6 +56,7 @@ class Row(Struct, frozen=True):
     text: str = ""
     hint: str = ""
     window: str = ""
+    limit: LimitName | None = None
 
 
 def status(code: int) -> range:
@@ -121,7 +124,7 @@ def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> 
     message, word = (text_of(body), "") if is_from_between else error_of(body)
     code = head.status if head.status >= 400 else _stands_for(word)
     table = PAGES if is_from_between else (*rows, *COMMON)
-    row = next(row for row in table if _matches(row, code, f"{word} {message}"))
+    row, found = next((row, found) for row in table if (found := _match(row, code, f"{word} {message}")))
     message = (
         " ".join(redact(message, *secrets).split())[:TEXT_LIMIT]
         or f"the upstream answered {head.status} and said nothing"
@@ -135,6 +138,7 @@ def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> 
         retry_after=_wait(head, message),
         upstream_status=head.status,
         window=row.window,
+        limit=Limit(row.limit, int(found[1])) if row.limit else None,
     )
 
 
@@ -142,8 +146,8 @@ def _stands_for(word: str) -> int:
     return next(code for pattern, code in STANDS_FOR if re.search(pattern, word))
 
 
-def _matches(row: Row, code: int, text: str) -> bool:
-    return code in row.status and (not row.text or re.search(row.text, text, re.IGNORECASE) is not None)
+def _match(row: Row, code: int, text: str) -> re.Match[str] | None:
+    return re.search(row.text, text, re.IGNORECASE) if code in row.status else None
 
 
 def _wait(head: HttpHead, message: str) -> float | None:
