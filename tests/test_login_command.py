@@ -148,6 +148,7 @@ async def test_a_login_that_can_no_longer_be_read_is_replaced(tmp_path: Path, si
     async with login(tmp_path, KIMI_CODE_OAUTH_HOST=host) as run:
         sim.oauth.approve(await run.until(CODE))
         assert await run.ended() == 0
+    assert "cannot be read, and will be replaced" in run.said
     assert kept(tmp_path).load() is not None
 
 

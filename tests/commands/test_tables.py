@@ -159,6 +159,13 @@ kimi-code …ab12   that key and base URL belong    kimi-for-coding-   clock -75
                   month code █░░░░  15%"""
 
 
+def test_where_there_is_room_the_longest_name_of_a_model_is_whole() -> None:
+    report = CheckReport(name="a", upstream="kimi-code", credential="", models=("kimi-for-coding-highspeed",))
+    wide, narrow = (structs.replace(LOOK, is_wide=is_wide) for is_wide in (True, False))
+    assert "kimi-for-coding-highspeed" in "\n".join(drawn(checks_table((report,), wide), 120))
+    assert "kimi-for-coding-highspeed" not in "\n".join(drawn(checks_table((report,), narrow), 80))
+
+
 @pytest.mark.parametrize(
     ("ahead", "told"),
     [

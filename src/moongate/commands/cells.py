@@ -22,11 +22,12 @@ STYLES = {"ready": "green", "busy": "yellow", "resting": "yellow", "trial": "yel
 
 class Seen(Struct, frozen=True):
     """From where it is looked at: now, in seconds since 1970, the zone of the clock on the wall (None for this
-    machine's), the words, and the letters a bar and an arrow are drawn with."""
+    machine's), the words, whether there is room, and the letters a bar and an arrow are drawn with."""
 
     now: float
     words: Words
     zone: tzinfo | None = None
+    is_wide: bool = False
     full: str = "█"
     empty: str = "░"
     arrow: str = "→"

@@ -95,7 +95,10 @@ async def _device(file: GrantFile) -> str:
     """The number of the login that is replaced, as this is still the same installation; a new one if there is none."""
     try:
         before = await asyncio.to_thread(GrantFile(file.path, file.seal).load)
-    except (OSError, ValueError):  # it can be replaced all the same
+    except OSError:  # whether another can be kept there is looked at next
+        before = None
+    except ValueError as error:
+        say(f"The login that is kept already cannot be read, and will be replaced: {error}")
         before = None
     return (before and before.device) or str(uuid.uuid4())
 

@@ -24,7 +24,8 @@ PIPED_WIDTH = 120
 PLAN_WIDTH = 29
 """Columns of a window of a plan with its bar and its reset."""
 
-MODELS_WIDTH = 16
+MODELS_WIDTH, MODELS_WIDTH_IF_WIDE, WIDE = 16, 26, 100
+"""Columns for the names of models: from so many columns in all on, enough for the longest there is."""
 
 MOMENTS = frozenset({"until", "asked_at", "resets_at"})
 
@@ -39,7 +40,7 @@ def console(file: TextIO | None = None) -> Console:
 
 def seen(on: Console, now: float) -> Seen:
     """With letters that the output has."""
-    look = Seen(now, words(os.environ))
+    look = Seen(now, words(os.environ), is_wide=on.width >= WIDE)
     return look if on.encoding.startswith("utf") else structs.replace(look, full="#", empty=".", arrow=">")
 
 
@@ -65,7 +66,7 @@ def checks_table(reports: Iterable[CheckReport], look: Seen) -> Table:
     table = _table()
     table.add_column(said.account, overflow="fold", no_wrap=True)
     table.add_column(said.result, overflow="fold")
-    table.add_column(said.models, overflow="fold", width=MODELS_WIDTH)
+    table.add_column(said.models, overflow="fold", width=MODELS_WIDTH_IF_WIDE if look.is_wide else MODELS_WIDTH)
     table.add_column(said.took, no_wrap=True)
     for report in reports:
         table.add_row(
