@@ -84,7 +84,9 @@ async def test_an_account_that_is_down_hides_nothing_of_the_others() -> None:
     asking = Asking(DOWN, listing("k9"), accounts=(FIRST, SECOND))
     assert "k9" in await asking.names()
     assert "kimi-k3" in await asking.names()
-    assert await asking.discovery.can_serve()
+    promises = await asking.discovery.promises()
+    assert [promises(account).is_doubted for account in (FIRST, SECOND)] == [True, False]
+    assert promises(SECOND).models == ("k9",)
 
 
 def test_who_does_not_answer_is_waited_for_only_so_long() -> None:
@@ -100,13 +102,17 @@ def test_who_does_not_answer_is_waited_for_only_so_long() -> None:
     assert seconds == PATIENCE
 
 
-async def test_whether_anybody_can_serve_is_known_from_the_last_answer() -> None:
+async def test_who_is_to_be_believed_is_known_from_the_last_answer_and_asked_anew_where_it_is_nobody() -> None:
     asking = Asking(DOWN, listing("kimi-k4"))
-    assert await asking.discovery.can_serve()
+
+    async def is_doubted() -> bool:
+        return (await asking.discovery.promises())(FIRST).is_doubted
+
+    assert not await is_doubted()
     await asking.names()
-    assert not await asking.discovery.can_serve()
+    assert await is_doubted()
     asking.now = FAILURE_ASKS_AFTER + 1
-    assert await asking.discovery.can_serve()
+    assert not await is_doubted()
 
 
 async def test_a_model_is_described_after_asking() -> None:

@@ -164,7 +164,7 @@ def _server(
     }
 
     async def is_ready() -> bool:
-        return pool.can_serve(discovery.catalog.served_by) and await discovery.can_serve()
+        return pool.can_serve(await discovery.promises(), settings.deadlines.queue)
 
     pages = Pages(
         discovery,

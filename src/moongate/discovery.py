@@ -15,6 +15,7 @@ from moongate.core.errors import GatewayError, Kind
 from moongate.core.route import ListedModel, Route
 from moongate.pool.account import Account
 from moongate.pool.calls import ask
+from moongate.pool.roster import Promise
 from moongate.upstreams.driver import Transport
 
 LISTS_KEEP = 600.0
@@ -40,13 +41,13 @@ class Discovery:
         transport: Transport,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.catalog = catalog
+        self._catalog = catalog
         self._accounts = tuple(accounts)
         self._transport = transport
         self._clock = clock
         self._asked_at = float("-inf")
         self._round: asyncio.Task[None] | None = None
-        self._failed: dict[str, GatewayError] = {}
+        self._failed: set[str] = set()
         self._is_closed = False
 
     def start(self) -> None:
@@ -65,30 +66,27 @@ class Discovery:
     async def resolve(self, name: str, own: tuple[Account, ...]) -> tuple[Route, ...]:
         """The catalogue's answer; a name it does not know is asked for once more. Raises GatewayError."""
         try:
-            return self.catalog.resolve(name, own)
+            return self._catalog.resolve(name, own)
         except GatewayError as error:
             if error.kind is not Kind.UNKNOWN_MODEL:
                 raise
         await self._know(STRANGE_NAME_ASKS_AFTER)
-        return self.catalog.resolve(name, own)
+        return self._catalog.resolve(name, own)
 
     async def models(self, own: tuple[Account, ...] = ()) -> tuple[ListedModel, ...]:
         await self._know(LISTS_KEEP)
-        return self.catalog.models(own)
+        return self._catalog.models(own)
 
     async def model(self, name: str, own: tuple[Account, ...] = ()) -> ListedModel:
         """Raises GatewayError (UNKNOWN_MODEL)."""
         await self._know(LISTS_KEEP)
-        return self.catalog.model(name, own)
+        return self._catalog.model(name, own)
 
-    async def can_serve(self) -> bool:
-        """Whether any account answered when it was last asked, or has not been asked yet."""
-        if self._all_failed():
+    async def promises(self) -> Callable[[Account], Promise]:
+        """What each account is known to have; asked anew where all of them failed when they were last asked."""
+        if all(account.name in self._failed for account in self._accounts):
             await self._know(FAILURE_ASKS_AFTER)
-        return not self._all_failed()
-
-    def _all_failed(self) -> bool:
-        return all(account.name in self._failed for account in self._accounts)
+        return lambda account: Promise(self._catalog.served_by(account), account.name in self._failed)
 
     async def _know(self, max_age: float) -> None:
         """Wait for the round under way, or for a new one if the last is older than `max_age`."""
@@ -104,8 +102,8 @@ class Discovery:
         try:
             listed = await ask(account, account.upstream.models, self._transport)
         except GatewayError as error:
-            self._failed[account.name] = error
+            self._failed.add(account.name)
             _log.warning("account failed", account=account.name, upstream=account.upstream.name, reason=error.message)
         else:
-            self._failed.pop(account.name, None)
-            self.catalog.learn(account, listed)
+            self._failed.discard(account.name)
+            self._catalog.learn(account, listed)

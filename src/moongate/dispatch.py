@@ -180,7 +180,7 @@ class Dispatch:
 
         Raises the GatewayError of the last attempt, or NO_ACCOUNT.
         """
-        tokens = estimate.asked(ask.origin.body) if self._pool.counts_tokens else 0
+        tokens = estimate.asked(ask.origin.body)
         search = Search(ask, routes, own, session, whole, exchange, _now() + self._patience.total, tokens)
         failure: GatewayError | None = None
         async with AsyncExitStack() as held:

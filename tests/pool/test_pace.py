@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moongate.pool.pace import MINUTE, Pace
+from moongate.pool.pace import MINUTE, REMEMBERED, Pace
 
 
 def test_is_open_until_the_limit_and_again_a_minute_after_the_first() -> None:
@@ -44,6 +44,25 @@ def test_what_is_known_after_more_than_a_minute_no_longer_counts() -> None:
     entry = pace.take(90, 1.0)
     pace.settle(entry, 1000, 2.0 + MINUTE)
     assert pace.opens(100, 2.0 + MINUTE) == 2.0 + MINUTE
+
+
+def test_without_a_limit_all_is_open_and_counted_for_one_that_is_set_later() -> None:
+    pace = Pace()
+    for moment in range(REMEMBERED + 100):
+        pace.take(1, moment / 1000)
+    assert pace.opens(10**9, 6.0) == 6.0
+    pace.limit = 2
+    assert pace.opens(1, 6.0) > 60
+
+
+def test_what_was_forgotten_is_settled_without_a_trace() -> None:
+    pace = Pace()
+    first = pace.take(1, 0.0)
+    for _ in range(REMEMBERED + 100):
+        pace.take(1, 0.0)  # all in one moment
+    pace.settle(first, 10**9, 1.0)
+    pace.limit = REMEMBERED + 10
+    assert pace.opens(1, 1.0) == 1.0
 
 
 @given(st.integers(1, 5), st.lists(st.floats(0, 30), max_size=40))

@@ -1,9 +1,10 @@
 """Accounts take turns, keep their limits, rest when they must, and come back however a lease ends."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ from moongate.core.standing import Standing, Window
 from moongate.pool.account import Account
 from moongate.pool.affinity import session
 from moongate.pool.credentials import FixedKey
+from moongate.pool.health import CONSEQUENCES
 from moongate.pool.pool import Asking, Pool, PoolStatistics
+from moongate.pool.roster import Promise
 from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.moonshot import moonshot
 from scripted import patiently
@@ -47,11 +50,13 @@ def asking(*routes: Route, wait: float = 0.0, **fields: Any) -> Asking:
     return Asking(routes=routes or (K3,), wait_until=now() + wait, **fields)
 
 
-async def serve(of: Pool, end: BaseException | None = None, lasts: float = 0.0, **fields: Any) -> str:
+async def serve(
+    of: Pool, end: BaseException | None = None, lasts: float = 0.0, routes: tuple[Route, ...] = (), **fields: Any
+) -> str:
     """The name of the account that served a request, which lasted so long and ended like this."""
     name = ""
     try:
-        async with of.lease(asking(**fields)) as lease:
+        async with of.lease(asking(*routes, **fields)) as lease:
             name = lease.account.name
             await asyncio.sleep(lasts)
             if end:
@@ -327,15 +332,59 @@ def test_a_limit_the_vendor_told_is_kept_to_for_ten_minutes(configured: int | No
     play(act())
 
 
-def test_a_pace_the_vendor_told_is_kept_to() -> None:
+def test_a_pace_the_vendor_told_counts_what_has_been_sent_in_this_minute_already() -> None:
     async def act() -> None:
         of = pool("a")
-        await serve(of, reached("rpm", 2, retry_after=20))
-        await asyncio.sleep(21)
+        await turns(of, 2)
+        await serve(of, reached("rpm", 2))
+        await asyncio.sleep(20)
+        assert (await refusal(of)).retry_after == pytest.approx(41)
+        await asyncio.sleep(41)
         assert await turns(of, 2) == "aa"
-        assert (await refusal(of)).retry_after == pytest.approx(61, abs=1)
-        await serve(of, reached("tpm", 100), wait=70)
-        assert of.counts_tokens
+        await refusal(of)
+
+    play(act())
+
+
+def test_tokens_the_vendor_told_are_kept_to() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, tokens=80)
+        await serve(of, reached("tpm", 100), tokens=30)
+        await asyncio.sleep(20)
+        await refusal(of, tokens=30)
+        await asyncio.sleep(41)
+        assert await turns(of, 1, tokens=80) == "a"
+        await refusal(of, tokens=30)
+
+    play(act())
+
+
+@pytest.mark.parametrize("name", ["concurrency", "rpm"])
+def test_who_waits_when_a_limit_is_forgotten_is_served_at_once(name: LimitName) -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, reached(name, 1))
+        await asyncio.sleep(100)
+        await serve(of)  # the trial
+        await asyncio.sleep(490)
+        async with of.lease(asking()):
+            await serve(of, wait=30)
+            assert now() == pytest.approx(600, abs=0.1)
+
+    play(act())
+
+
+def test_a_limit_that_was_forgotten_is_none_in_what_is_told() -> None:
+    async def act() -> None:
+        of = pool("a")
+        await serve(of, reached("concurrency", 1))
+        await asyncio.sleep(1)
+        await serve(of)  # the trial
+        async with of.lease(asking()):
+            assert (of.reports()[0].state, of.reports()[0].max_concurrency) == ("busy", 1)
+            await asyncio.sleep(600)
+            assert (of.reports()[0].state, of.reports()[0].max_concurrency) == ("ready", None)
 
     play(act())
 
@@ -373,10 +422,47 @@ def test_a_limit_of_the_callers_own_account_is_learned_too() -> None:
 )
 async def test_a_pool_can_serve_while_any_of_its_models_is_served(error: GatewayError, can: bool) -> None:
     of = pool("a")
-    assert of.can_serve(lambda _: (K3.model, "another"))
+    assert can_serve(of, K3.model, "another")
     await serve(of, error)
-    assert of.can_serve(lambda _: (K3.model, "another")) is can
-    assert of.can_serve(lambda _: (K3.model,)) is (can and error.kind is not Kind.MODEL_NOT_IN_PLAN)
+    assert can_serve(of, K3.model, "another") is can
+    assert can_serve(of, K3.model) is (can and error.kind is not Kind.MODEL_NOT_IN_PLAN)
+
+
+def can_serve(of: Pool, *models: str, patience: float = 30.0, is_doubted: bool = False) -> bool:
+    return of.can_serve(lambda _: Promise(models, is_doubted), patience)
+
+
+@pytest.mark.parametrize("names", ["a", "abc"])
+@pytest.mark.parametrize("kind", [kind for kind in CONSEQUENCES if kind.retry == "same" or kind is Kind.TIMED_OUT])
+def test_a_pool_whose_requests_all_fail_is_soon_known_to_serve_nobody(kind: Kind, names: str) -> None:
+    async def act() -> None:
+        of = pool(*names)
+        ready = []
+        for _ in range(600):
+            with suppress(GatewayError):
+                await serve(of, GatewayError(kind, "no"))
+            await asyncio.sleep(0.9)
+            ready.append(can_serve(of, K3.model))
+        assert sum(ready) < len(ready) / 3  # while the next request is to tell whether an account is back
+        await asyncio.sleep(120)
+        await turns(of, 2 * len(names))
+        assert can_serve(of, K3.model)
+
+    play(act())
+
+
+async def test_a_rest_is_waited_out_only_by_who_waits() -> None:
+    of = pool("a")
+    await serve(of, GatewayError(Kind.RATE_LIMITED, "no", retry_after=8))
+    assert can_serve(of, K3.model)
+    assert not can_serve(of, K3.model, patience=0.0)
+
+
+async def test_an_account_whose_vendor_did_not_answer_is_believed_once_it_has_served() -> None:
+    of = pool("a")
+    assert not can_serve(of, K3.model, is_doubted=True)
+    await serve(of)
+    assert can_serve(of, K3.model, is_doubted=True)
 
 
 def test_a_reset_clears_an_account_at_once() -> None:
@@ -384,7 +470,7 @@ def test_a_reset_clears_an_account_at_once() -> None:
         of = pool("a")
         await serve(of, GatewayError(Kind.LOGIN_EXPIRED, "log in again"))
         assert of.reports()[0].state == "out"
-        assert not of.can_serve(lambda _: ())
+        assert not can_serve(of)
         assert (await refusal(of)).retry_after is None
         assert of.reset("a")
         assert not of.reset("nobody")
@@ -741,13 +827,15 @@ async def test_a_session_spills_over_when_its_account_is_much_busier_than_the_ot
     assert await turns(of, 3, session=kin) == "aaa"
 
 
-def test_a_session_moves_where_it_was_answered_if_its_account_failed_it() -> None:
+@pytest.mark.parametrize("route", [K3, Route("moonshot", "kimi-k2.6")])
+def test_a_session_moves_where_it_was_answered_if_its_account_failed_it(route: Route) -> None:
     async def act() -> None:
         of = pool("a", "b", "c")
         kin = session("caller", "mine", {}, lambda: ())
         failure = GatewayError(Kind.FAILED, "once")  # too little for a rest
         assert await serve(of, failure, session=kin) == "a"
-        assert await serve(of, session=kin, avoid={("a", K3): now() + 1}) == "b"
+        avoid = {("a", K3): now() + 1, ("a", route): math.inf}
+        assert await serve(of, session=kin, routes=(route,), avoid=avoid) == "b"
         await asyncio.sleep(2)
         assert await turns(of, 3, session=kin) == "bbb"
 

@@ -93,6 +93,8 @@ def test_the_catalogues_are_read() -> None:
         ("request reached organization max RPM: 20, please try again after 20 seconds", Limit("rpm", 20)),
         ("request reached organization TPM rate limit, current:500001, limit:500000", Limit("tpm", 500000)),
         ("request reached organization TPD rate limit, current:1500001, limit:1500000", None),  # a day is none of ours
+        ("request reached organization max RPM: 1,000, please try again after 20 seconds", None),  # better none than 1
+        ("request reached organization max concurrency: 3.", Limit("concurrency", 3)),
         ("too many requests", None),
     ],
 )

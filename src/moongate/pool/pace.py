@@ -7,26 +7,34 @@ MINUTE = 61.0
 ours, and the next would come too early."""
 
 
-class Entry:
-    """What one request took. Mutable: tokens are estimated first and known later."""
+REMEMBERED = 5000
+"""Entries kept while there is no limit, should one be set: who serves more than that in a minute has no small one."""
 
-    __slots__ = ("amount", "moment")
+
+class Entry:
+    """What one request took. Mutable: tokens are estimated first and known later, and it counts for a minute."""
+
+    __slots__ = ("amount", "counts", "moment")
 
     def __init__(self, moment: float, amount: int) -> None:
         self.moment = moment
         self.amount = amount
+        self.counts = True
 
 
 class Pace:
-    """At most `limit` within any minute. Moments are those of one clock, in seconds."""
+    """At most `limit` within any minute, None for any number. What is taken counts under whatever limit is set later.
+    Moments are those of one clock, in seconds."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
         self._entries: deque[Entry] = deque()
         self._taken = 0
 
     def opens(self, amount: int, now: float) -> float:
         """When there is room for `amount`: `now`, or a later moment. More than the limit fits where nothing else is."""
+        if self.limit is None:
+            return now
         self._forget(now)
         excess = self._taken + amount - self.limit
         if excess <= 0 or not self._entries:
@@ -38,18 +46,25 @@ class Pace:
         return self._entries[-1].moment + MINUTE
 
     def take(self, amount: int, now: float) -> Entry:
+        self._forget(now)
         entry = Entry(now, amount)
         self._entries.append(entry)
         self._taken += amount
         return entry
 
     def settle(self, entry: Entry, amount: int, now: float) -> None:
-        """What it really was. An entry older than a minute no longer counts."""
+        """What it really was. An entry that is no longer counted stays so."""
         self._forget(now)
-        if entry.moment > now - MINUTE:
+        if entry.counts:
             self._taken += amount - entry.amount
             entry.amount = amount
 
     def _forget(self, now: float) -> None:
-        while self._entries and self._entries[0].moment <= now - MINUTE:
-            self._taken -= self._entries.popleft().amount
+        while self._entries and (self._entries[0].moment <= now - MINUTE or self._is_overfull):
+            entry = self._entries.popleft()
+            entry.counts = False
+            self._taken -= entry.amount
+
+    @property
+    def _is_overfull(self) -> bool:
+        return self.limit is None and len(self._entries) > REMEMBERED

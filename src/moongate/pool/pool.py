@@ -8,8 +8,8 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 
 from msgspec import Struct
@@ -24,7 +24,7 @@ from moongate.pool.pace import Entry
 from moongate.pool.queue import FairQueue
 from moongate.pool.report import AccountReport
 from moongate.pool.reporting import report
-from moongate.pool.roster import Roster, can_serve, rests
+from moongate.pool.roster import Promise, Roster, can_serve, rests
 from moongate.pool.select import Pick, Wait, Want, pick
 from moongate.pool.state import AccountState
 
@@ -54,17 +54,20 @@ class Asking(Struct, frozen=True, kw_only=True):
     tokens: int = 0
     wait_until: float = -math.inf
 
+    def is_like(self, other: "Asking") -> bool:
+        """Whether who serves one serves the other. Who waits out a pause of their own is like nobody."""
+        return not self.avoid and not other.avoid and (self.routes, self.own) == (other.routes, other.own)
+
 
 class Lease:
-    """An account for a while. `spent` is to be set to the tokens used, once they are known."""
+    """An account for a while. `spent` is to be set to the tokens used, once they are known; `state`, `tries`, `began`
+    and `taken` are the pool's."""
 
-    def __init__(self, pool: "Pool", picked: Pick, began: float, requests: Entry | None, tokens: Entry | None) -> None:
+    def __init__(self, pool: "Pool", picked: Pick, began: float, taken: Entry) -> None:
         self.account = picked.state.account
         self.route = picked.route
         self.spent: int | None = None
-        self.state, self.tries, self.began = picked.state, picked.tries, began
-        self.requests, self.tokens = requests, tokens
-        self.pace = picked.state.tokens  # where `tokens` were taken, whatever becomes of the account meanwhile
+        self.state, self.tries, self.began, self.taken = picked.state, picked.tries, began, taken
         self._pool = pool
 
     def spoke(self) -> None:
@@ -105,23 +108,19 @@ class Pool:
     def __len__(self) -> int:
         return len(self._roster)
 
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether any account has a limit of tokens."""
-        return any(state.tokens is not None for state in self._roster.states)
-
     def statistics(self) -> PoolStatistics:
         leased = sum(state.leased for state in (*self._roster.states, *self._guests.values()))
         return PoolStatistics(len(self._roster), leased, len(self._queue))
 
     def reports(self) -> tuple[AccountReport, ...]:
         now, wall = _now(), self._wall()
+        _forget(self._roster.states, now)
         return tuple(report(state, now, wall) for state in self._roster.states)
 
-    def can_serve(self, models: Callable[[Account], Collection[str]]) -> bool:
-        """Whether any account can, as far as is known: `models` names those of an account, none where nobody knows."""
+    def can_serve(self, promises: Callable[[Account], Promise], patience: float) -> bool:
+        """Whether any account can, as far as is known. `patience`: seconds for which a request waits."""
         now = _now()
-        return any(can_serve(state, models(state.account), now) for state in self._roster.states)
+        return any(can_serve(state, promises(state.account), patience, now) for state in self._roster.states)
 
     def adopt(self, accounts: Iterable[Account]) -> None:
         """Serve by these from now on."""
@@ -188,53 +187,47 @@ class Pool:
         self._serve_waiting()
 
     async def _admitted(self, asking: Asking) -> Lease:
-        found = Wait(-math.inf, "others wait already") if self._is_queued(asking) else self._pick(asking)
+        is_behind = any(waiting.asking.is_like(asking) for _, waiting in self._queue)
+        found = Wait(-math.inf, "others wait already") if is_behind else self._pick(asking)
         match found:
             case Pick():
                 return self._lend(found, asking)
             case GatewayError():
                 raise found
-            case Wait(until, reason, is_open):
+            case Wait(until, reason, at_any_time):
                 if self._is_stopping:
                     raise _stopping()
-                if asking.wait_until <= _now() or (asking.wait_until < until and not is_open):
+                if asking.wait_until <= _now() or (asking.wait_until < until and not at_any_time):
                     raise _too_long(reason, until)
                 return await self._wait(asking, reason)
 
-    def _is_queued(self, asking: Asking) -> bool:
-        """Whether somebody waits for the same already: who comes later may not be served first. Who waits out a pause
-        of their own holds up nobody."""
-        return bool(len(self._queue)) and any(
-            not other.asking.avoid and (other.asking.routes, other.asking.own) == (asking.routes, asking.own)
-            for _, other in self._queue
-        )
-
     async def _wait(self, asking: Asking, reason: str) -> Lease:
-        if len(self._queue) >= LONGEST_QUEUE:
-            raise GatewayError(Kind.NO_ACCOUNT, f"{LONGEST_QUEUE} requests wait already", retry_after=1)
-        coming: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(asking, coming)
-        lease = None
-        self._queue.put(asking.lane, waiting)
-        self._serve_waiting()
-        try:
+        with self._queued(asking) as coming:
             await asyncio.wait([coming], timeout=asking.wait_until - _now())
             if not coming.done():
                 self._serve_waiting()  # what it waits for may come in this very moment
             if not coming.done():
                 raise self._still_nobody(asking, reason)
-            lease = coming.result()
-            return lease
+            return coming.result()
+
+    @contextmanager
+    def _queued(self, asking: Asking) -> Iterator[asyncio.Future[Lease]]:
+        """A place in the queue, and the lease it is for. Raises GatewayError (NO_ACCOUNT) where there is none left."""
+        if len(self._queue) >= LONGEST_QUEUE:
+            raise GatewayError(Kind.NO_ACCOUNT, f"{LONGEST_QUEUE} requests wait already", retry_after=1)
+        waiting = Waiting(asking, asyncio.get_running_loop().create_future())
+        coming = waiting.lease
+        self._queue.put(asking.lane, waiting)
+        self._serve_waiting()
+        try:
+            yield coming
+        except BaseException:
+            if coming.done() and coming.exception() is None:  # in the moment in which nobody waited for it any more
+                self._take_back(coming.result())
+            raise
         finally:
             if self._queue.remove(asking.lane, waiting):
                 self._serve_waiting()  # who was behind may be in front now
-            if lease is None:
-                self._abandon(coming)
-
-    def _abandon(self, coming: asyncio.Future[Lease]) -> None:
-        """An account may come in the very moment in which nobody waits for it any more."""
-        if coming.done() and coming.exception() is None:
-            self._take_back(coming.result())
 
     def _still_nobody(self, asking: Asking, reason: str) -> GatewayError:
         match self._pick(asking):
@@ -249,19 +242,20 @@ class Pool:
         """Whoever can be served now, is: in fair order, and nobody waits behind one who cannot be."""
         if not len(self._queue):
             return
-        soonest, in_vain = math.inf, set()
+        soonest, in_vain = math.inf, set[Hashable]()
         for lane, waiting in self._queue:
             asking = waiting.asking
-            like = None if asking.avoid else (tuple(asking.routes), asking.own, asking.tokens)
-            if waiting.lease.done() or (like and like in in_vain):
+            wanted = (tuple(asking.routes), asking.own, asking.tokens)
+            if waiting.lease.done() or (wanted in in_vain and not asking.avoid):
                 continue
             match self._pick(asking):
                 case Pick() as picked:
                     self._queue.served(lane, waiting)
                     waiting.lease.set_result(self._lend(picked, asking))
                 case Wait() as wait:
-                    soonest = min(soonest, wait.wakes)
-                    in_vain.add(like)
+                    soonest = min(soonest, wait.look_again_at)
+                    if not asking.avoid:
+                        in_vain.add(wanted)
                 case GatewayError() as error:
                     self._queue.remove(lane, waiting)
                     waiting.lease.set_exception(error)
@@ -275,9 +269,7 @@ class Pool:
     def _pick(self, asking: Asking) -> Pick | Wait | GatewayError:
         states = tuple(map(self._guest, asking.own)) if asking.own else self._roster.states
         homes, now = self._affinity.homes(asking.session), _now()
-        for state in states:
-            if state.learned:
-                state.forget(now)
+        _forget(states, now)
         want = Want(routes=asking.routes, avoid=asking.avoid, homes=homes, tokens=asking.tokens)
         return pick(states, want, now)
 
@@ -291,11 +283,10 @@ class Pool:
         state.leased += 1
         state.turn = next(self._turns)
         state.on_trial.update(picked.tries)
-        requests = state.requests.take(1, now) if state.requests else None
-        tokens = state.tokens.take(asking.tokens, now) if state.tokens else None
+        taken = state.limits.take(asking.tokens, now)
         if asking.session.kept and not asking.own and len(self._roster) > 1:
             self._keep(asking, picked, now)
-        return Lease(self, picked, now, requests, tokens)
+        return Lease(self, picked, now, taken)
 
     def _invite(self, state: AccountState) -> None:
         self._guests[state.account] = state
@@ -306,20 +297,28 @@ class Pool:
     def _keep(self, asking: Asking, picked: Pick, now: float) -> None:
         homes = self._affinity.homes(asking.session)
         home = self._roster.get(homes[0]) if homes else None
-        is_lost = home is None or rests(home, picked.route.model, now) or (homes[0], picked.route) in asking.avoid
+        has_failed = any(name in homes[:1] for name, _ in asking.avoid)
+        is_lost = home is None or has_failed or rests(home, picked.route.model, now)
         self._affinity.keep(asking.session, homes, picked.state.account.name, moved=is_lost)
 
     def _take_back(self, lease: Lease) -> None:
         state = lease.state
         state.leased -= 1
         state.on_trial.difference_update(lease.tries)
-        if lease.tokens is not None and lease.pace is not None and lease.spent is not None:
-            lease.pace.settle(lease.tokens, lease.spent, _now())
+        if lease.spent is not None:
+            state.limits.settle(lease.taken, lease.spent, _now())
         self._serve_waiting()
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _forget(states: Iterable[AccountState], now: float) -> None:
+    """Limits that were learned too long ago."""
+    for state in states:
+        if state.limits.forgets_at <= now:
+            state.limits.forget(now)
 
 
 def _stopping() -> GatewayError:

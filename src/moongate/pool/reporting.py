@@ -22,7 +22,7 @@ def report(state: AccountState, now: float, wall: float) -> AccountReport:
         reason=_reason(whole) if whole else "",
         until=_on_wall(whole.until, now, wall) if whole else None,
         leased=state.leased,
-        max_concurrency=state.max_concurrency,
+        max_concurrency=state.limits.max_concurrency,
         served=state.served,
         failed=state.failed,
         resting=tuple(
@@ -38,7 +38,7 @@ def _state(state: AccountState, whole: Rest | None, now: float) -> State:
         if whole.until <= now:
             return "trial"
         return "out" if whole.until == math.inf else "resting"
-    return "busy" if state.is_full or state.opens(0, now) > now else "ready"
+    return "busy" if state.is_full or state.limits.opens(0, now) > now else "ready"
 
 
 def _reason(rest: Rest) -> str:

@@ -4,9 +4,10 @@ Every method takes the moment it is; nothing here waits or knows of a queue.
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 import structlog
+from msgspec import Struct
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.standing import Standing
@@ -19,7 +20,7 @@ REASON_LIMIT = 300
 """Characters kept of a vendor's reason."""
 
 WAITED_OUT = 10.0
-"""Seconds of a rest that requests wait out: no reason to send them to another gateway."""
+"""Seconds at most of a rest that is no reason to send requests to another gateway: they wait it out here."""
 
 _log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class Roster:
         self, state: AccountState, model: str, error: GatewayError, began: float, now: float, wall: float
     ) -> bool:
         """What the failure of a request that began at `began` means for its account. Whether it came to rest by it."""
-        if error.limit is not None and state.heed(error.limit, now):
+        if error.limit is not None and state.limits.heed(error.limit, now):
             _log.warning("limit learned", account=state.account.name, limit=error.limit.name, amount=error.limit.amount)
         if error.kind not in CONSEQUENCES or state.account.is_callers:
             return False
@@ -117,11 +118,22 @@ def rests(state: AccountState, model: str, now: float) -> bool:
     return any(_is_at_rest(known, now) for _, known in state.troubles(model))
 
 
-def can_serve(state: AccountState, models: Collection[str], now: float) -> bool:
-    """Whether any of its models is served by it; where none are known, whether it does not rest as a whole."""
-    if not models:
-        return not _is_off(state.health.get("account", WELL), now)
-    return any(not any(_is_off(known, now) for _, known in state.troubles(model)) for model in models)
+class Promise(Struct, frozen=True):
+    """What is known of an account beside its requests: `models` it names, none where nobody knows; `is_doubted`: its
+    vendor did not tell when it was last asked."""
+
+    models: tuple[str, ...] = ()
+    is_doubted: bool = False
+
+
+def can_serve(state: AccountState, promise: Promise, patience: float, now: float) -> bool:
+    """Whether any of its models is served by it; where none are known, whether it does not rest as a whole. An account
+    that has served is believed more than what its vendor tells beside. `patience`: seconds for which requests wait."""
+    if promise.is_doubted and not state.served:
+        return False
+    if not promise.models:
+        return not _is_off(state.health.get("account", WELL), patience, now)
+    return any(not any(_is_off(known, patience, now) for _, known in state.troubles(model)) for model in promise.models)
 
 
 def _resets_in(state: AccountState, window: str, wall: float) -> float | None:
@@ -135,12 +147,14 @@ def _is_at_rest(known: Health, now: float) -> bool:
     return known.rest is not None and known.rest.until > now
 
 
-def _is_off(known: Health, now: float) -> bool:
-    """Nobody is served. What rests by foresight is asked before nobody is, and what is soon over is waited for."""
+def _is_off(known: Health, patience: float, now: float) -> bool:
+    """Nobody is served. What rests by foresight is asked before nobody is, and a first short rest is waited out; after
+    more of them there is no telling when it will end."""
     rest = known.rest
     if rest is None or rest.is_foreseen:
         return False
-    return rest.until > (now + WAITED_OUT if rest.may_wait else now)
+    is_first = rest.may_wait and known.strikes < CONSEQUENCES[rest.kind].strikes + 2
+    return rest.until > (now + min(WAITED_OUT, patience) if is_first else now)
 
 
 def _tell(state: AccountState, scope: str, rest: health.Rest, now: float, *, shared: bool) -> None:

@@ -46,13 +46,13 @@ class Pick(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """Nobody now, but soon: at `until`, or any time where `is_open`, as when an account is returned. `reason` for who
-    asks why. `wakes`: the next moment at which anything changes, worth waiting for or not."""
+    """Nobody now, but soon: at `until`, or `at_any_time`, as when an account is returned. `reason` for who asks why.
+    `look_again_at`: the next moment at which anything changes, worth waiting for or not."""
 
     until: float
     reason: str
-    is_open: bool = True
-    wakes: float = math.inf
+    at_any_time: bool = True
+    look_again_at: float = math.inf
 
 
 class Obstacle(Struct, frozen=True):
@@ -98,8 +98,9 @@ def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait 
     waits = [obstacle for _, obstacle in obstacles if obstacle.may_wait]
     if waits:
         first = min(waits, key=lambda obstacle: obstacle.until)
-        is_open = any(obstacle.until == math.inf for obstacle in waits)
-        return Wait(first.until, first.reason, is_open, min(obstacle.until for _, obstacle in obstacles))
+        at_any_time = any(obstacle.until == math.inf for obstacle in waits)
+        changes = (min(obstacle.until, state.limits.forgets_at) for state, obstacle in obstacles)
+        return Wait(first.until, first.reason, at_any_time, min(changes))
     return _nobody(obstacles, now)
 
 
@@ -124,7 +125,7 @@ def _look(state: AccountState, route: Route, want: Want, now: float) -> Open | O
         return Obstacle("it has failed this request a moment ago", again, may_wait=True)
     if state.is_full:
         return Obstacle("every account for this model is at its limit", math.inf, may_wait=True)
-    free = state.opens(want.tokens, now)
+    free = state.limits.opens(want.tokens, now)
     if free > now:
         return Obstacle(
             "every account for this model has had its requests or tokens of this minute", free, may_wait=True

@@ -124,7 +124,8 @@ def explain(rows: Iterable[Row], head: HttpHead, body: bytes, *secrets: str) -> 
     message, word = (text_of(body), "") if is_from_between else error_of(body)
     code = head.status if head.status >= 400 else _stands_for(word)
     table = PAGES if is_from_between else (*rows, *COMMON)
-    row, found = next((row, found) for row in table if (found := _match(row, code, f"{word} {message}")))
+    text = f"{word} {message}"[:TEXT_LIMIT]
+    row, found = next((row, found) for row in table if (found := _match(row, code, text)))
     message = (
         " ".join(redact(message, *secrets).split())[:TEXT_LIMIT]
         or f"the upstream answered {head.status} and said nothing"

@@ -14,9 +14,16 @@ REFUSALS = (
         r"|余额不足|欠费|请充值",
     ),
     # How much an account may ask at a time and in a minute depends on its tier, and only these texts tell.
-    Row(Kind.RATE_LIMITED, status(429), r"\bmax (?:organization )?concurrency: ?(\d{1,9})\b", limit="concurrency"),
-    Row(Kind.RATE_LIMITED, status(429), r"\bmax (?:organization )?RPM: ?(\d{1,9})\b", limit="rpm"),
-    Row(Kind.RATE_LIMITED, status(429), r"\bTPM rate limit, current: ?\d+, limit: ?(\d{1,12})\b", limit="tpm"),
+    Row(
+        Kind.RATE_LIMITED,
+        status(429),
+        r"\bmax (?:organization )?concurrency: ?(\d{1,9})\b(?![.,]\d)",
+        limit="concurrency",
+    ),
+    Row(Kind.RATE_LIMITED, status(429), r"\bmax (?:organization )?RPM: ?(\d{1,9})\b(?![.,]\d)", limit="rpm"),
+    Row(
+        Kind.RATE_LIMITED, status(429), r"\bTPM rate limit, current: ?\d+, limit: ?(\d{1,12})\b(?![.,]\d)", limit="tpm"
+    ),
     Row(
         Kind.CREDENTIAL_REFUSED,
         status(401),
