@@ -1,6 +1,7 @@
 """What the operator changes while the gateway runs: taken over without dropping a request, or told and not taken."""
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -152,6 +153,37 @@ async def test_a_credential_file_that_comes_later_is_waited_for(
         assert keys_of(sim) == {"bbbb"}
 
 
+@pytest.mark.parametrize("broken", [b"", b"\xff\xfe"])
+async def test_a_credential_file_that_is_broken_is_told_once_and_taken_when_it_is_mended(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bytes
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    (tmp_path / "b").write_bytes(broken)
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        rewrite(tmp_path / "moongate.toml", accounts(sim, "file:b"))
+        await until(lambda: said(gateway, "settings not taken"))
+        await asyncio.sleep(0.3)
+        assert [entry["event"] for entry in gateway.log].count("settings not taken") == 1
+        rewrite(tmp_path / "b", SECOND)
+        await until(lambda: said(gateway, "settings taken"))
+
+
+async def test_what_waits_for_a_restart_is_told_once(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b").write_text(SECOND)
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        for retries in (1, 2):
+            more = f'user_agent = "another"\nmax_retries = {retries}\n'
+            rewrite(tmp_path / "moongate.toml", accounts(sim, "file:b", more=more))
+            await until(lambda: said(gateway, "settings taken"))
+            await asyncio.sleep(0.3)
+        events = [entry["event"] for entry in gateway.log]
+        assert events.count("settings wait for a restart") == 1
+        assert events.count("settings taken") == 2
+
+
 async def test_a_home_written_down_anew_brings_none_of_its_logins_before_the_restart(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,4 +225,8 @@ def test_what_can_be_seen_of_files_changes_with_them_and_with_what_folders_hold(
     views.append(look((file, folder)))
     file.unlink()
     views.append(look((file, folder)))
-    assert len(set(views)) == 4
+    file.write_text("a")
+    views.append(look((file, folder)))
+    file.chmod(0o600)
+    views.append(look((file, folder)))
+    assert all(view != other for view, other in itertools.combinations(views, 2))

@@ -36,7 +36,8 @@ class Reloading:
         self._given = given
         self._directory = directory
         self._every = every
-        self._missed: Path | None = None
+        self._at_fault: Path | None = None
+        self._waiting: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Until it is cancelled. Looks at the files of settings, and listens for SIGHUP."""
@@ -47,21 +48,26 @@ class Reloading:
 
     async def take(self) -> None:
         """Serve by the settings as they stand written now, or as before where they are wrong."""
-        self._missed = None
+        self._at_fault = None
         try:
             written = self._written()
-            if later := needs_restart(self.settings, written):
-                _log.warning("settings wait for a restart", settings=later)
+            self._tell_of(needs_restart(self.settings, written))
             new = while_running(self.settings, written if written.home == self.settings.home else self._written_here())
             if new != self.settings:
                 await self._serve_by(new)
         except (SettingsError, OSError, ValueError) as error:
             _log.error("settings not taken", reason=str(error))
-            self._missed = error.file if isinstance(error, SettingsError) else None
+            self._at_fault = error.file if isinstance(error, SettingsError) else None
 
     def _watched(self) -> tuple[Path, ...]:
-        """With the file that was missing when the settings were last read."""
-        return self.settings.sources if self._missed is None else (*self.settings.sources, self._missed)
+        """With the file that was at fault when the settings were last read."""
+        return self.settings.sources if self._at_fault is None else (*self.settings.sources, self._at_fault)
+
+    def _tell_of(self, waiting: tuple[str, ...]) -> None:
+        """Once, and not again with every other change."""
+        if waiting and waiting != self._waiting:
+            _log.warning("settings wait for a restart", settings=waiting)
+        self._waiting = waiting
 
     def _written(self, **instead: object) -> Settings:
         """Raises SettingsError."""

@@ -18,7 +18,7 @@ from moongate.dialects.dialect import Server
 from moongate.gateway import Answer, Gateway
 from moongate.http.body import read_body
 from moongate.http.line import HungUp, Line
-from moongate.http.reply import JSON, STREAM, around, around_error, aside, told
+from moongate.http.reply import JSON, STREAM, around, around_error, aside, aside_error
 from moongate.wire.sse import encode_comment
 
 THINKING = "still working"
@@ -81,7 +81,7 @@ class Telling:
             await self._finish(body)
             return
         if self.has_begun:  # the headers left with the first heartbeat, before there was anything to say in them
-            await self.line.write(encode_comment("; ".join(f"{k}: {v}" for k, v in told(self.exchange).items())))
+            await self.line.write(aside(self.exchange))
         else:
             await self._begin()
         async with aclosing(answer.stream()) as stream:
@@ -89,7 +89,7 @@ class Telling:
                 self._mark()
                 await self.line.write(data)
         failure = self.exchange.failure
-        await self._finish(aside(failure) if failure else b"")
+        await self._finish(aside_error(failure) if failure else b"")
 
     async def beat(self) -> None:
         """Breaks the silence of a stream. A whole reply has no way to say that it is not there yet."""
@@ -102,7 +102,7 @@ class Telling:
         """End a stream that began with heartbeats alone; one that broke later has told it already."""
         if not self._is_over:
             self.exchange.failure = error
-            await self._finish(self._server.fail(error) + aside(error))
+            await self._finish(self._server.fail(error) + aside(self.exchange) + aside_error(error))
 
     async def _begin(self) -> None:
         self.has_begun = True

@@ -57,8 +57,14 @@ def around_error(exchange: Exchange, error: GatewayError, length: int) -> Header
     return headers
 
 
-def aside(error: GatewayError) -> bytes:
-    """What would have been headers of an error, said in a stream that has none left to send."""
+def aside(exchange: Exchange) -> bytes:
+    """What would have been headers, said in a stream that has none left to send."""
+    facts = told(exchange)
+    return encode_comment("; ".join(f"{name}: {value}" for name, value in facts.items())) if facts else b""
+
+
+def aside_error(error: GatewayError) -> bytes:
+    """The same for those of an error."""
     wait = "" if error.retry_after is None else f"; retry-after: {math.ceil(error.retry_after)}"
     return encode_comment(f"x-moongate-origin: {error.kind.origin}{wait}")
 

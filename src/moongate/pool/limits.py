@@ -61,6 +61,8 @@ class Limits:
 
     def opens(self, tokens: int, now: float) -> float:
         """When they allow another request of so many tokens: `now`, or later."""
+        if self._requests.limit is None and self._tokens.limit is None:
+            return now
         return max(self._opens("rpm", self._requests, 1, now), self._opens("tpm", self._tokens, tokens, now))
 
     def take(self, tokens: int, now: float) -> Entry:

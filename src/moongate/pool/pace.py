@@ -7,7 +7,7 @@ MINUTE = 61.0
 ours, and the next would come too early."""
 
 
-REMEMBERED = 5000
+REMEMBERED = 1000
 """Entries kept while there is no limit, should one be set: who serves more than that in a minute has no small one."""
 
 
@@ -60,11 +60,8 @@ class Pace:
             entry.amount = amount
 
     def _forget(self, now: float) -> None:
-        while self._entries and (self._entries[0].moment <= now - MINUTE or self._is_overfull):
-            entry = self._entries.popleft()
+        entries, before = self._entries, now - MINUTE
+        while entries and (entries[0].moment <= before or (self.limit is None and len(entries) > REMEMBERED)):
+            entry = entries.popleft()
             entry.counts = False
             self._taken -= entry.amount
-
-    @property
-    def _is_overfull(self) -> bool:
-        return self.limit is None and len(self._entries) > REMEMBERED

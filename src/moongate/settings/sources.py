@@ -135,9 +135,9 @@ def contents(path: Path, setting: str, line: str) -> str | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        raise SettingsError(setting, f"{line}: is not UTF-8 text") from None
+        raise SettingsError(setting, f"{line}: is not UTF-8 text", path) from None
     except OSError as error:
-        raise SettingsError(setting, f"{line}: cannot be read: {error.strerror}") from None
+        raise SettingsError(setting, f"{line}: cannot be read: {error.strerror}", path) from None
 
 
 def _parsed(content: str, where: str) -> dict[str, object]:
