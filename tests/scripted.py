@@ -52,7 +52,7 @@ class Stage:
 
     def __init__(self, *replies: Played | GatewayError) -> None:
         self.calls: list[HttpCall] = []
-        self.open = 0
+        self.open = self.most_open = 0
         self._replies = list(replies)
 
     async def fetch(self, call: HttpCall) -> HttpReply:
@@ -69,6 +69,7 @@ class Stage:
         if isinstance(reply, GatewayError):
             raise reply
         self.open += 1
+        self.most_open = max(self.most_open, self.open)
         try:
             await asyncio.sleep(reply.late)
             yield reply

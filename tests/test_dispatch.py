@@ -1,19 +1,24 @@
 """Accounts are tried until one says its first word, and none after it."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 
 from moongate.core.errors import GatewayError, Kind
-from moongate.core.events import Ended, Event
+from moongate.core.events import Ended, Event, Usage
 from moongate.core.exchange import Exchange
 from moongate.core.route import Route
 from moongate.core.sealed import Sealed
+from moongate.core.tally import Cost
 from moongate.dispatch import Dispatch, Patience
 from moongate.pool.account import Account
 from moongate.pool.credentials import FixedKey
 from moongate.pool.pool import Pool
 from moongate.upstreams.moonshot import moonshot
+from moongate.wire.http import HttpCall
 from scripted import JSON, PLATFORM, Played, Stage, asked, patiently
 
 GREETING = b'data: {"id":"a","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
@@ -27,6 +32,16 @@ PATIENCE = Patience(first_byte_stream=30, first_byte_whole=300, stall=60, total=
 
 def refusal(status: int, message: str = "no") -> Played:
     return Played(b'{"error":{"message":"%s"}}' % message.encode(), status=status, headers=JSON)
+
+
+METERED = (
+    b'data: {"id":"a","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}\n\ndata: [DONE]\n\n'
+)
+
+
+def in_band_401() -> bytes:
+    return b'data: {"error":{"message":"Invalid Authentication","type":"invalid_authentication_error"}}\n\n'
 
 
 def in_band(message: str) -> Played:
@@ -266,3 +281,75 @@ def test_when_all_attempts_are_used_up_it_is_told_when_an_account_may_be_back() 
     told = play.ask()
     assert told.failure
     assert (told.failure.kind, told.failure.retry_after) == (Kind.OVERLOADED, pytest.approx(8))
+
+
+class Renewing:
+    """A login whose first token is refused."""
+
+    shown = ""
+
+    async def token(self) -> Sealed:
+        return Sealed("sk-example-old")
+
+    async def renewed(self, refused: Sealed) -> Sealed | None:
+        return Sealed("sk-example-new")
+
+
+def test_both_attempts_of_a_login_that_is_refused_in_the_middle_count() -> None:
+    long = b'data: {"id":"a","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % (b"x" * 3000)
+    play = Play(Played(GREETING, long, in_band_401()), Played(GREETING, WORD, METERED))
+    play.pool.adopt([Account("a", PLATFORM, Renewing(), tpm=10_000)])
+    assert play.ask(whole=True).is_whole
+    assert [(attempt.error, attempt.cost and attempt.cost.tokens) for attempt in play.exchange.attempts] == [
+        ("credential_refused", 1015),
+        ("", None),
+    ]
+    assert play.exchange.cost == Cost(Usage(10, 5))
+    assert play.stage.most_open == 1
+    limits = play.pool.states[0].limits
+    assert limits.opens(10_000 - 1015 - 15, 0.0) == 0.0
+    assert limits.opens(10_000 - 1015 - 14, 0.0) > 0.0
+
+
+def test_a_refusal_costs_nothing_of_the_minute() -> None:
+    play = Play(*[refusal(429)] * 4, accounts=1)
+    play.pool.adopt([Account("a", PLATFORM, FixedKey(Sealed("sk-example-a")), tpm=10_000)])
+    assert play.ask().failure
+    assert play.pool.states[0].limits.opens(10_000, 0.0) == 0.0
+
+
+def test_a_bug_in_an_attempt_is_told_with_what_it_has_cost() -> None:
+    play = Play(Played(GREETING, WORD, cast("GatewayError", ValueError("bug"))), accounts=1)
+    with pytest.raises(ValueError, match="bug"):
+        play.ask(whole=True)
+    (attempt,) = play.exchange.attempts
+    assert (attempt.error, attempt.cost is not None and attempt.cost.is_estimate) == ("internal", True)
+    assert play.pool.statistics().leased == 0
+
+
+def test_what_a_whole_reply_cost_is_known_though_its_caller_leaves_while_it_is_let_go() -> None:
+    class Slow(Stage):
+        @asynccontextmanager
+        async def stream(self, call: HttpCall) -> AsyncIterator[Played]:
+            async with super().stream(call) as reply:
+                try:
+                    yield reply
+                finally:
+                    await asyncio.sleep(1)
+
+    play = Play()
+    dispatch = Dispatch(play.pool, Slow(Played(GREETING, WORD, METERED)), PATIENCE)
+
+    async def leave() -> None:
+        async def listen() -> None:
+            async with dispatch(asked(), (K3,), (), play.exchange, whole=True):
+                raise AssertionError("too soon")
+
+        listening = asyncio.create_task(listen())
+        await asyncio.sleep(0.5)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+    patiently(leave())
+    assert play.exchange.cost == Cost(Usage(10, 5))
+    assert play.pool.statistics().leased == 0

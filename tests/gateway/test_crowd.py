@@ -15,7 +15,7 @@ ROUNDS = 5
 async def test_streams_of_which_half_hang_up_leave_nothing_behind(gateway: Gateway, sim: Simulator) -> None:
     for seed in range(2):  # what is made once, such as connections and caches, is made now
         await _round(gateway, sim, seed)
-    # More or fewer connections are kept each time, some 160 objects; a leak leaves one for every stream, or every other.
+    # More or fewer connections are kept each time, some 160 objects; a leak leaves one for each stream, or every other.
     before = _objects()
     for seed in range(2, 2 + ROUNDS):
         await _round(gateway, sim, seed)
