@@ -389,6 +389,25 @@ def test_a_limit_that_was_forgotten_is_none_in_what_is_told() -> None:
     play(act())
 
 
+def test_who_wants_less_is_served_though_who_came_first_wants_too_much() -> None:
+    async def act() -> None:
+        of = pool("a", tpm=100)
+        await serve(of, tokens=60)
+        served: list[int] = []
+
+        async def one(tokens: int) -> None:
+            await serve(of, tokens=tokens, wait=300, lane=str(tokens))
+            served.append(tokens)
+
+        waiting = [asyncio.create_task(one(tokens)) for tokens in (90, 50, 20, 95)]
+        await asyncio.sleep(10)
+        assert served == [20]
+        await asyncio.gather(*waiting)
+        assert now() <= 3 * 61 + 1
+
+    play(act())
+
+
 def test_a_reset_forgets_what_the_vendor_said_it_allows() -> None:
     async def act() -> None:
         of = pool("a")

@@ -242,11 +242,11 @@ class Pool:
         """Whoever can be served now, is: in fair order, and nobody waits behind one who cannot be."""
         if not len(self._queue):
             return
-        soonest, in_vain = math.inf, set[Hashable]()
+        soonest, too_large = math.inf, dict[Hashable, int]()  # where so many tokens wait in vain, more do too
         for lane, waiting in self._queue:
             asking = waiting.asking
-            wanted = (tuple(asking.routes), asking.own, asking.tokens)
-            if waiting.lease.done() or (wanted in in_vain and not asking.avoid):
+            wanted = (tuple(asking.routes), asking.own)
+            if waiting.lease.done() or (not asking.avoid and asking.tokens >= too_large.get(wanted, math.inf)):
                 continue
             match self._pick(asking):
                 case Pick() as picked:
@@ -255,7 +255,7 @@ class Pool:
                 case Wait() as wait:
                     soonest = min(soonest, wait.look_again_at)
                     if not asking.avoid:
-                        in_vain.add(wanted)
+                        too_large[wanted] = asking.tokens
                 case GatewayError() as error:
                     self._queue.remove(lane, waiting)
                     waiting.lease.set_exception(error)
