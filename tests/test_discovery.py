@@ -115,6 +115,17 @@ async def test_who_is_to_be_believed_is_known_from_the_last_answer_and_asked_ane
     assert not await is_doubted()
 
 
+async def test_who_failed_is_asked_anew_though_others_did_not() -> None:
+    """Else nobody would send it a request, and so nobody would ever know that it is back."""
+    asking = Asking(DOWN, listing("k9"), listing("kimi-k4"), listing("k9"), accounts=(FIRST, SECOND))
+    await asking.names()
+    assert (await asking.discovery.promises())(FIRST).is_doubted
+    asking.now = FAILURE_ASKS_AFTER + 1
+    await asking.discovery.promises()
+    await asking.names()
+    assert not (await asking.discovery.promises())(FIRST).is_doubted
+
+
 async def test_a_model_is_described_after_asking() -> None:
     asking = Asking(listing("kimi-k4"))
     assert (await asking.discovery.model("kimi-k4")).id == "kimi-k4"

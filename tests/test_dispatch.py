@@ -318,6 +318,14 @@ def test_a_refusal_costs_nothing_of_the_minute() -> None:
     assert play.pool.states[0].limits.opens(10_000, 0.0) == 0.0
 
 
+def test_a_refused_login_leaves_the_estimate_of_the_reply_after_it() -> None:
+    play = Play(refusal(401), Played(*WHOLE))
+    play.pool.adopt([Account("a", PLATFORM, Renewing(), tpm=10_000)])
+    assert play.ask().is_whole  # and nothing is told of its tokens
+    limits = play.pool.states[0].limits
+    assert limits.opens(10_000, 0.0) > 0.0
+
+
 def test_a_bug_in_an_attempt_is_told_with_what_it_has_cost() -> None:
     play = Play(Played(GREETING, WORD, cast("GatewayError", ValueError("bug"))), accounts=1)
     with pytest.raises(ValueError, match="bug"):

@@ -153,7 +153,7 @@ async def test_a_credential_file_that_comes_later_is_waited_for(
         assert keys_of(sim) == {"bbbb"}
 
 
-@pytest.mark.parametrize("broken", [b"", b"\xff\xfe"])
+@pytest.mark.parametrize("broken", [b"", b"\xff\xfe", "ключ".encode()])
 async def test_a_credential_file_that_is_broken_is_told_once_and_taken_when_it_is_mended(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bytes
 ) -> None:
@@ -165,6 +165,20 @@ async def test_a_credential_file_that_is_broken_is_told_once_and_taken_when_it_i
         await asyncio.sleep(0.3)
         assert [entry["event"] for entry in gateway.log].count("settings not taken") == 1
         rewrite(tmp_path / "b", SECOND)
+        await until(lambda: said(gateway, "settings taken"))
+
+
+@pytest.mark.parametrize("first", ["", "[[accounts", "nonsense = 1"])
+async def test_a_settings_file_of_another_name_is_taken_when_it_is_mended(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    rewrite(tmp_path / "moongate.toml", accounts(sim, FIRST))
+    if first:
+        rewrite(tmp_path / "other.toml", first)
+    async with reloaded(tmp_path, monkeypatch) as gateway:
+        rewrite(tmp_path / ".env", "MOONGATE_CONFIG=other.toml\n")
+        await until(lambda: said(gateway, "settings not taken"))
+        rewrite(tmp_path / "other.toml", accounts(sim, SECOND))
         await until(lambda: said(gateway, "settings taken"))
 
 

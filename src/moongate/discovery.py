@@ -83,9 +83,12 @@ class Discovery:
         return self._catalog.model(name, own)
 
     async def promises(self) -> Callable[[Account], Promise]:
-        """What each account is known to have; asked anew where all of them failed when they were last asked."""
+        """What each account is known to have. Where all of them failed when they were last asked, they are asked anew
+        before it is told; where some did, meanwhile."""
         if all(account.name in self._failed for account in self._accounts):
             await self._know(FAILURE_ASKS_AFTER)
+        elif self._failed and self._clock() - self._asked_at > FAILURE_ASKS_AFTER:
+            self.start()
         return lambda account: Promise(self._catalog.served_by(account), account.name in self._failed)
 
     async def _know(self, max_age: float) -> None:

@@ -375,6 +375,17 @@ def test_who_waits_when_a_limit_is_forgotten_is_served_at_once(name: LimitName) 
     play(act())
 
 
+def test_a_limit_of_the_vendor_that_is_more_than_ours_changes_nothing() -> None:
+    async def act() -> None:
+        of = pool("a", rpm=1)
+        await serve(of, reached("rpm", 5))
+        await asyncio.sleep(590)
+        await serve(of)
+        assert (await refusal(of, wait=30)).retry_after == pytest.approx(61)
+
+    play(act())
+
+
 def test_a_limit_that_was_forgotten_is_none_in_what_is_told() -> None:
     async def act() -> None:
         of = pool("a")

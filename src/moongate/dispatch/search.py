@@ -72,6 +72,7 @@ class Search(Struct):
     def attempt(self, lease: Lease, tally: Tally) -> Iterator[None]:
         """Takes down what is done with the account, unless nothing of it left the house."""
         began = time.monotonic()
+        lease.spent = lease.spent or None  # that an earlier one was refused says nothing of this one
         try:
             yield
         except GatewayError as error:
@@ -102,7 +103,7 @@ class Search(Struct):
     ) -> None:
         seconds = time.monotonic() - began
         self.exchange.attempts.append(Attempt(lease.account.name, str(_shown(lease)), seconds, error, status, cost))
-        if status is not None:  # what was refused before a word was said is not counted by the vendor either
+        if status is not None and 400 <= status < 500:  # a request that was refused is not counted by the vendor either
             lease.spent = lease.spent or 0
         _settle(lease, cost)
 

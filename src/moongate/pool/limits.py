@@ -37,6 +37,7 @@ class Limits:
         self._requests = Pace()
         self._tokens = Pace()
         self._learned: dict[LimitName, Learned] = {}
+        self._binding: dict[LimitName, Learned] = {}  # those of them that are less than the operator's
         self._keep()
 
     def become(self, account: Account) -> None:
@@ -75,18 +76,22 @@ class Limits:
 
     def _opens(self, name: LimitName, pace: Pace, amount: int, now: float) -> float:
         moment = pace.opens(amount, now)
-        learned = self._learned.get(name) if moment > now else None
+        learned = self._binding.get(name) if moment > now else None
         return moment if learned is None else min(moment, learned.until)
 
     def _keep(self) -> None:
         account = self._account
-        self.max_concurrency = self._least("concurrency", account.max_concurrency)
-        self._requests.limit = self._least("rpm", account.rpm)
-        self._tokens.limit = self._least("tpm", account.tpm)
+        ours: dict[LimitName, int | None] = {
+            "concurrency": account.max_concurrency,
+            "rpm": account.rpm,
+            "tpm": account.tpm,
+        }
+        self._binding = {name: learned for name, learned in self._learned.items() if _is_less(learned, ours[name])}
+        least = ours | {name: learned.amount for name, learned in self._binding.items()}
+        self.max_concurrency = least["concurrency"]
+        self._requests.limit, self._tokens.limit = least["rpm"], least["tpm"]
         self.forgets_at = min((learned.until for learned in self._learned.values()), default=math.inf)
 
-    def _least(self, name: LimitName, ours: int | None) -> int | None:
-        learned = self._learned.get(name)
-        if learned is None or ours is None:
-            return ours if learned is None else learned.amount
-        return min(ours, learned.amount)
+
+def _is_less(learned: Learned, ours: int | None) -> bool:
+    return ours is None or learned.amount < ours

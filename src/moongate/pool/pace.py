@@ -23,7 +23,8 @@ class Entry:
 
 
 class Pace:
-    """At most `limit` within any minute, None for any number. What is taken counts under whatever limit is set later.
+    """At most `limit` within any minute, None for any number. What is taken counts under a limit that is set later (see
+    `REMEMBERED`).
     Moments are those of one clock, in seconds."""
 
     def __init__(self, limit: int | None = None) -> None:

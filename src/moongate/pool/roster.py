@@ -148,13 +148,13 @@ def _is_at_rest(known: Health, now: float) -> bool:
 
 
 def _is_off(known: Health, patience: float, now: float) -> bool:
-    """Nobody is served. What rests by foresight is asked before nobody is, and a first short rest is waited out; after
-    more of them there is no telling when it will end."""
+    """Nobody is served. What rests by foresight is asked before nobody is, and short rests are waited out, but for no
+    more than two in a row: then there is no telling when it will end."""
     rest = known.rest
     if rest is None or rest.is_foreseen:
         return False
-    is_first = rest.may_wait and known.strikes < CONSEQUENCES[rest.kind].strikes + 2
-    return rest.until > (now + min(WAITED_OUT, patience) if is_first else now)
+    is_early = rest.may_wait and known.strikes < CONSEQUENCES[rest.kind].strikes + 2
+    return rest.until > (now + min(WAITED_OUT, patience) if is_early else now)
 
 
 def _tell(state: AccountState, scope: str, rest: health.Rest, now: float, *, shared: bool) -> None:

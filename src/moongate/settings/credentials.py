@@ -9,6 +9,7 @@ from typing import Final
 from moongate.core.sealed import Sealed
 from moongate.settings import kinds, table, values
 from moongate.settings.entries import Entry
+from moongate.settings.errors import mended_by
 from moongate.settings.kinds import UpstreamName
 from moongate.settings.sources import Found, Sources, contents, says_nothing
 from moongate.settings.table import Setting
@@ -45,7 +46,8 @@ def credential(entry: Entry, account: str, upstream: UpstreamName, sources: Sour
             return Credential(_variable(found, rest.strip(), sources).read_as(RESOLVED))
         case "file":
             path = _path(found, rest.strip(), directory)
-            return Credential(_content(found, path).read_as(RESOLVED), file=path)
+            with mended_by(path):
+                return Credential(_content(found, path).read_as(RESOLVED), file=path)
         case "login":
             return Credential(None, login=_login(found, rest if colon else account, upstream))
         case _:
@@ -74,9 +76,9 @@ def _content(found: Found, path: Path) -> Found:
     refusable = replace(found, secret=False)
     value = contents(path, found.label, refusable.line)
     if value is None:
-        raise refusable.refuse("there is no such file", path)
+        raise refusable.refuse("there is no such file")
     if says_nothing(value):
-        raise refusable.refuse("this file is empty", path)
+        raise refusable.refuse("this file is empty")
     return replace(found, value=value, where=f"file {path}")
 
 

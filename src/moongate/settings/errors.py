@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -18,16 +19,26 @@ HIDDEN_IN_ADDRESSES: Final = ((re.compile(r"^.*@", re.DOTALL), "…@"), (re.comp
 
 class SettingsError(Exception):
     """A setting that stops the start. `setting` is its name as the operator wrote it, `message` the whole line;
-    `file`: one beside the usual ones that is at fault, so that mending it mends the setting."""
+    `file`: the one that is at fault, where that is known."""
 
-    def __init__(self, setting: str, message: str, file: Path | None = None) -> None:
+    def __init__(self, setting: str, message: str) -> None:
         self.setting = one_line(setting)
         self.message = one_line(message)
-        self.file = file
+        self.file: Path | None = None
         super().__init__(self.setting, self.message)
 
     def __str__(self) -> str:
         return self.message
+
+
+@contextmanager
+def mended_by(file: Path) -> Iterator[None]:
+    """What is wrong with a setting in the block stands in this file, if no other was found to be at fault."""
+    try:
+        yield
+    except SettingsError as error:
+        error.file = error.file or file
+        raise
 
 
 def one_line(text: str) -> str:

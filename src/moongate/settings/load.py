@@ -9,6 +9,7 @@ from typing import Final
 from moongate import __version__
 from moongate.settings import table
 from moongate.settings.accounts import accounts, logins_in
+from moongate.settings.errors import mended_by
 from moongate.settings.routes import models
 from moongate.settings.sources import DOTENV, Source, Sources, command_line, dotenv, toml
 from moongate.settings.tree import AccountSetting, Callers, Deadlines, Listen, Log, Settings
@@ -33,8 +34,13 @@ def load(
 ) -> Settings:
     """`overrides` are the command line's, by the names of the table. Raises SettingsError for the first thing wrong."""
     outside = (command_line(overrides), Source("environment", environ), dotenv(directory))
-    file = toml(Sources(outside).find(table.MOONGATE_CONFIG), directory)
-    sources = Sources((*outside, file))
+    named = Sources(outside).find(table.MOONGATE_CONFIG)
+    with mended_by(directory / named.read_as(table.MOONGATE_CONFIG)):
+        file = toml(named, directory)
+        return _settings(Sources((*outside, file)), file, directory)
+
+
+def _settings(sources: Sources, file: Source, directory: Path) -> Settings:
     home = directory / sources.read(table.MOONGATE_HOME)
     all_accounts = accounts(sources, file, directory, home)
     return Settings(

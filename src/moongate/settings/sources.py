@@ -33,8 +33,8 @@ class Found:
     where: str
     secret: bool = False
 
-    def refuse(self, reason: str, file: Path | None = None) -> SettingsError:
-        return SettingsError(self.label, f"{self.line}: {reason}", file)
+    def refuse(self, reason: str) -> SettingsError:
+        return SettingsError(self.label, f"{self.line}: {reason}")
 
     def about(self, piece: object) -> "Found":
         """One piece of what was read, which the error then shows instead of the whole."""
@@ -135,9 +135,9 @@ def contents(path: Path, setting: str, line: str) -> str | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        raise SettingsError(setting, f"{line}: is not UTF-8 text", path) from None
+        raise SettingsError(setting, f"{line}: is not UTF-8 text") from None
     except OSError as error:
-        raise SettingsError(setting, f"{line}: cannot be read: {error.strerror}", path) from None
+        raise SettingsError(setting, f"{line}: cannot be read: {error.strerror}") from None
 
 
 def _parsed(content: str, where: str) -> dict[str, object]:
