@@ -33,6 +33,23 @@ VALUES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "KIMI_CODE_API_KEY": (KEY_A, KEY_B, ("钥匙",)),
     "KIMI_API_BASE_URL": ("https://example.com/coding", "https://example.org/coding/v1", ("kimi", "https:///v1")),
     "KIMI_CODE_OAUTH_HOST": ("https://auth.example.com", "http://127.0.0.1:9100", ("auth.kimi.com", "kimi://auth")),
+    "KIMI_TOKENS": (KEY_A, KEY_B, ("令牌",)),
+    "KIMI_WEB_BASE_URL": ("https://www.kimi.ai", "http://127.0.0.1:9100", ("www.kimi.ai",)),
+    "KIMI_WEB_AUTH_URL": ("https://auth.kimi.ai", "http://127.0.0.1:9100", ("auth.kimi.ai",)),
+    "KIMI_WEB_DIALECT": ("connect", "rest", ("grpc",)),
+    "KIMI_WEB_CITATIONS": ("none", "raw", ("footnotes",)),
+    "KIMI_SITE_ENABLED": ("true", "false", ("perhaps",)),
+    "KIMI_SITE_BASE_URL": ("https://example.com", "http://127.0.0.1:9100", ("kimi-ai.chat",)),
+    "KIMI_SITE_MAX_LENGTH": ("500", "8000", ("0", "-1", "long")),
+    "KIMI_SITE_PACE": ("0.02", "off", ("1", "-1", "slow")),
+    "KIMI_SITE_CLOUDSCRAPER": ("yes", "no", ("maybe",)),
+    "SESSION_CACHE_TTL": ("60", "7.5", ("0", "-1", "an hour")),
+    "MAX_SESSION_SIZE": ("5", "10000", ("0", "-1", "many")),
+    "MOONGATE_DATABASE_URL": (
+        "postgresql://moongate:sk-example-aaaaaaaaaaaa@db.example.com/moongate",
+        "sqlite:////var/lib/moongate.db",
+        ("mysql://db.example.com/moongate", "moongate.db", "postgresql://schlüssel@db"),
+    ),
     "USER_AGENT": ("curl/8", "other/1", ("agent\x1b[0m", "门")),
     "API_MASTER_KEY": (KEY_A, KEY_B, ("ключ",)),
     "DEFAULT_AUTHKEYS": (KEY_A, KEY_B, ("a,ключ",)),
@@ -67,9 +84,9 @@ VALUES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 BY_NAME: dict[str, Setting[object]] = {setting.name: setting for setting in TABLE}
 PLAIN = [setting for setting in TABLE if setting.name != "MOONGATE_CONFIG"]
 SECRET = [
-    *("KIMI_API_KEY", "KIMI_CODE_API_KEY"),
+    *("KIMI_API_KEY", "KIMI_CODE_API_KEY", "KIMI_TOKENS"),
     *("API_MASTER_KEY", "DEFAULT_AUTHKEYS", "VALID_API_KEYS"),
-    "MOONGATE_SECRET",
+    *("MOONGATE_DATABASE_URL", "MOONGATE_SECRET"),
 ]
 WRONG = [(name, wrong) for name, (_, _, wrongs) in VALUES.items() for wrong in wrongs]
 

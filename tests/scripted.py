@@ -4,6 +4,7 @@ import asyncio
 import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,6 +14,8 @@ from moongate.core.reply import Fold, Reply
 from moongate.core.request import ChatRequest, Origin
 from moongate.core.route import Route
 from moongate.core.sealed import Sealed
+from moongate.core.turn import Turn
+from moongate.dialects.openai_chat.server import OpenAIChat
 from moongate.upstreams.driver import Deadlines, converse
 from moongate.upstreams.moonshot import moonshot
 from moongate.upstreams.upstream import Upstream
@@ -84,6 +87,11 @@ def asked(
     return ChatRequest(id="r1", received=1.0, origin=Origin("openai.chat", body), **given)
 
 
+def turned(ask: ChatRequest) -> Turn:
+    """The request as a turn of no conversation."""
+    return Turn(ask, partial(OpenAIChat().prompt, ask))
+
+
 PLATFORM: Upstream = moonshot("https://platform.example/v1", "moongate/test")
 ROUTE = Route("moonshot", "kimi-k3")
 CREDENTIAL = Sealed("sk-example-of-the-operator")
@@ -95,7 +103,9 @@ async def packets_of(
     """The packets the driver makes of a reply; times in seconds from now."""
     now = asyncio.get_running_loop().time()
     deadlines = Deadlines(now + first_byte, stall, now + total)
-    async with converse(PLATFORM, asked(choices=choices), ROUTE, CREDENTIAL, Stage(incoming), deadlines) as spoken:
+    async with converse(
+        PLATFORM, turned(asked(choices=choices)), ROUTE, CREDENTIAL, Stage(incoming), deadlines
+    ) as spoken:
         async for packet in spoken.packets:
             yield packet
 

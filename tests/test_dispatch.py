@@ -19,7 +19,7 @@ from moongate.pool.credentials import FixedKey
 from moongate.pool.pool import Pool
 from moongate.upstreams.moonshot import moonshot
 from moongate.wire.http import HttpCall
-from scripted import JSON, PLATFORM, Played, Stage, asked, patiently
+from scripted import JSON, PLATFORM, Played, Stage, asked, patiently, turned
 
 GREETING = b'data: {"id":"a","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
 WORD = b'data: {"id":"a","choices":[{"index":0,"delta":{"content":"word"}}]}\n\n'
@@ -79,7 +79,7 @@ class Play:
 
         async def listen() -> None:
             try:
-                async with self.dispatch(asked(**fields), routes, own, self.exchange, whole=whole) as speaking:
+                async with self.dispatch(turned(asked(**fields)), routes, own, self.exchange, whole=whole) as speaking:
                     async for packet in speaking:
                         told.raw.append(packet.raw)
                         told.events += packet.events
@@ -167,7 +167,7 @@ def test_an_account_whose_reply_was_heard_to_its_end_is_free_before_it_is_told()
     play = Play(Played(*WHOLE))
 
     async def listen() -> None:
-        async with play.dispatch(asked(), [K3], (), play.exchange, whole=True) as speaking:
+        async with play.dispatch(turned(asked()), [K3], (), play.exchange, whole=True) as speaking:
             assert play.pool.statistics().leased == play.stage.open == 0
             assert [packet.raw async for packet in speaking] == list(WHOLE)
 
@@ -350,7 +350,7 @@ def test_what_a_whole_reply_cost_is_known_though_its_caller_leaves_while_it_is_l
 
     async def leave() -> None:
         async def listen() -> None:
-            async with dispatch(asked(), (K3,), (), play.exchange, whole=True):
+            async with dispatch(turned(asked()), (K3,), (), play.exchange, whole=True):
                 raise AssertionError("too soon")
 
         listening = asyncio.create_task(listen())

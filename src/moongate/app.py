@@ -4,32 +4,41 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 import structlog
 from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from moongate.catalog import Catalog
+from moongate.conversations.conversations import Conversations, Terms
 from moongate.core.hosts import is_this_machine
 from moongate.core.sealed import Sealed
+from moongate.core.turn import Anchor
 from moongate.discovery import Discovery
 from moongate.dispatch import Dispatch, Patience
 from moongate.gateway import Gateway
 from moongate.http import openapi
 from moongate.http.admin import Admin
+from moongate.http.conversations import ConversationPages
 from moongate.http.endpoint import Endpoint
 from moongate.http.pages import Pages
 from moongate.http.server import Server
+from moongate.keeping import kept
 from moongate.policy.keys import KeyPolicy, Keyring
+from moongate.pool.errands import Errands
 from moongate.pool.keeper import Keeper
 from moongate.pool.own import OwnAccounts
 from moongate.pool.pool import Pool
 from moongate.settings import Settings
 from moongate.storage.minted import minted_keys
+from moongate.storage.owners import owners_salt
 from moongate.surfaces import SURFACES, TWINS
 from moongate.telemetry.log import RequestLog
+from moongate.upstreams.driver import Transport
 from moongate.upstreams.transport import AiohttpTransport
-from moongate.wiring import Wiring, upstreams_for_callers
+from moongate.upstreams.upstream import Remembers
+from moongate.wiring import Wiring, way_of
 
 _log = structlog.get_logger()
 
@@ -62,6 +71,19 @@ def doors(settings: Settings) -> Doors:
     )
 
 
+class House(Struct, frozen=True):
+    """What lives as long as the process. `way` is how upstreams are reached, for most of them by `transport`; `owners`
+    is the salt by which callers are known again; `word` opens what only the operator may ask."""
+
+    transport: AiohttpTransport
+    way: Transport
+    pool: Pool
+    errands: Errands
+    conversations: Conversations
+    owners: bytes
+    word: Sealed | None
+
+
 class Running:
     """The gateway, and what can be asked of it from outside the requests.
 
@@ -69,14 +91,16 @@ class Running:
     follows from the settings is made anew by `take`.
     """
 
-    def __init__(self, transport: AiohttpTransport, pool: Pool, wiring: Wiring, word: Sealed | None) -> None:
+    def __init__(self, house: House, wiring: Wiring) -> None:
         self.app = Switch()
-        self.pool = pool
-        self.transport = transport
+        self.pool = house.pool
+        self.transport = house.transport
+        self.conversations = house.conversations
+        self.errands = house.errands
         self.is_demo = False
         self.catalog = Catalog(())
+        self._house = house
         self._wiring = wiring
-        self._word = word
         self._discovery: Discovery | None = None
 
     async def take(self, settings: Settings, policy: KeyPolicy) -> None:
@@ -84,9 +108,11 @@ class Running:
         accounts = await self._wiring.accounts(settings)
         self.is_demo = not settings.accounts
         self.catalog = Catalog(accounts, {model.name: model.routes for model in settings.models}, self.catalog)
-        discovery = Discovery(self.catalog, accounts, self.transport)
+        discovery = Discovery(self.catalog, accounts, self._house.way)
         self.pool.adopt(accounts)
-        self.app.turn_to(_server(settings, policy, discovery, self.pool, self.transport, self._word))
+        self.conversations.terms = terms_of(settings)
+        own = OwnAccounts(self._wiring.places(settings))
+        self.app.turn_to(_server(settings, policy, own, discovery, self._house))
         before, self._discovery = self._discovery, discovery
         discovery.start()
         if before is not None:
@@ -117,14 +143,42 @@ async def running(settings: Settings, policy: KeyPolicy, word: Sealed | None = N
     """The gateway, with everything it needs, until the block ends. `word` opens what only the operator may ask."""
     async with AsyncExitStack() as held:
         transport = await held.enter_async_context(AiohttpTransport())
-        pool = Pool()
-        wiring = Wiring(transport, held)
+        way = await way_of(settings, held, transport)
+        pool, errands = Pool(), Errands(way)
+        held.push_async_callback(errands.close)
+        conversations = Conversations(READERS, terms_of(settings), forget=partial(_forget, pool, errands))
+        await held.enter_async_context(kept(conversations, settings.home, settings.sessions.database))
+        wiring = Wiring(way, held)
         held.push_async_callback(wiring.close)
-        gateway = Running(transport, pool, wiring, word)
+        house = House(transport, way, pool, errands, conversations, owners_salt(settings.home), word)
+        gateway = Running(house, wiring)
         held.push_async_callback(gateway.close)
         await gateway.take(settings, policy)
-        await held.enter_async_context(beside(Keeper(pool, transport).run()))
+        await held.enter_async_context(beside(Keeper(pool, way).run()))
         yield gateway
+
+
+READERS = {surface.server.dialect: surface.server for surface in SURFACES}
+"""Who reads what was said in a dialect."""
+
+
+def terms_of(settings: Settings) -> Terms:
+    """A conversation may become as large as a request that would say all of it at once."""
+    sessions, total = settings.sessions, settings.deadlines.total
+    return Terms(
+        idle=sessions.idle,
+        most=sessions.most,
+        largest=settings.listen.max_body,
+        patience=FOREVER if total is None else total,
+    )
+
+
+def _forget(pool: Pool, errands: Errands, anchor: Anchor) -> None:
+    """A chat at an account that is here no more is nobody's to delete."""
+    for account in pool.accounts:
+        is_there = (account.name, account.upstream.name) == (anchor.account, anchor.upstream)
+        if is_there and isinstance(account.upstream, Remembers):
+            errands.run(account, ("forget", partial(account.upstream.forget, anchor.chat)))
 
 
 @asynccontextmanager
@@ -146,18 +200,19 @@ def _report(task: asyncio.Task[None]) -> None:
         _log.error("bug", trace="".join(traceback.format_exception(error)))
 
 
-def _server(
-    settings: Settings,
-    policy: KeyPolicy,
-    discovery: Discovery,
-    pool: Pool,
-    transport: AiohttpTransport,
-    word: Sealed | None,
-) -> Server:
-    own = OwnAccounts(upstreams_for_callers(settings))
-    keys = Keyring(policy, own.is_credential)
-    dispatch = Dispatch(pool, transport, _patience(settings))
-    gateway = Gateway(keys, own, discovery, dispatch, buffered=settings.buffered)
+def _server(settings: Settings, policy: KeyPolicy, own: OwnAccounts, discovery: Discovery, house: House) -> Server:
+    pool, conversations = house.pool, house.conversations
+    keys = Keyring(policy, own.is_credential, house.owners)
+    dispatch = Dispatch(pool, house.way, _patience(settings), house.errands)
+    gateway = Gateway(
+        keys,
+        own,
+        discovery,
+        dispatch,
+        conversations,
+        buffered=settings.buffered,
+        by_user=settings.sessions.by_user,
+    )
     heartbeat, max_body = settings.deadlines.heartbeat, settings.listen.max_body
     endpoints: Mapping[str, ASGIApp] = {
         surface.path: Endpoint(surface.server, gateway, heartbeat=heartbeat, max_body=max_body) for surface in SURFACES
@@ -175,7 +230,10 @@ def _server(
         SURFACES[0].server,
         public_models=settings.callers.public_models,
         is_ready=is_ready,
-        more=Admin(pool, tuple(key for key in (policy.master, word) if key is not None)).routes(),
+        more=[
+            *ConversationPages(conversations, keys, TWINS).routes(),
+            *Admin(pool, tuple(key for key in (policy.master, house.word) if key is not None)).routes(),
+        ],
     )
     return Server(
         endpoints,

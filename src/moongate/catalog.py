@@ -9,6 +9,8 @@ from msgspec import Struct, structs
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.route import ListedModel, Route
 from moongate.pool.account import Account
+from moongate.upstreams.kimi_site import MODELS as OF_THE_SITE
+from moongate.upstreams.kimi_web.models import KNOWN as OF_THE_WEB
 
 K256 = 262_144
 K1M = 1_048_576
@@ -29,6 +31,8 @@ MODELS = (
     _row("kimi-for-coding-highspeed", "kimi-code", K256),
     _row("k3", "kimi-code", K1M),
     _row("k3-256k", "kimi-code", K256, video=False),
+    *OF_THE_WEB,
+    *OF_THE_SITE,
 )
 """What an upstream is taken to serve until it has said so itself."""
 

@@ -1,13 +1,19 @@
 """One request, front to back: who asks, what for, which way, and the reply as it comes."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
+from moongate.conversations.conversations import Conversations, Placement
+from moongate.conversations.naming import named, of_user
+from moongate.conversations.record import Key
 from moongate.core.errors import GatewayError
+from moongate.core.events import Ended, Packet
 from moongate.core.exchange import Exchange
 from moongate.core.identity import Caller
 from moongate.core.reply import Fold
 from moongate.core.request import ChatRequest, RequestHead
+from moongate.core.turn import Turn
 from moongate.dialects.dialect import Echo, Server, choose
 from moongate.discovery import Discovery
 from moongate.dispatch import Dispatch, Speaking
@@ -17,19 +23,26 @@ from moongate.pool.own import OwnAccounts
 
 
 class Answer:
-    """A reply on its way to the caller, as a stream or whole."""
+    """A reply on its way to the caller, as a stream or whole. Where it belongs to a conversation, that goes on before
+    the caller has heard the last of it: what they saw finish is not lost, whatever happens then."""
 
-    def __init__(self, server: Server, ask: ChatRequest, speaking: Speaking, exchange: Exchange) -> None:
+    def __init__(
+        self, server: Server, ask: ChatRequest, speaking: Speaking, exchange: Exchange, placement: Placement | None
+    ) -> None:
         self.is_stream = ask.stream
         self._encoder = choose(server, ask, speaking.dialect, streamed=speaking.streamed)
         self.is_echo = isinstance(self._encoder, Echo)
         self._speaking = speaking
         self._exchange = exchange
+        self._placement = placement
+        self._fold = Fold()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The reply's bytes, an error event last if it breaks; never a clean end to a broken reply."""
         try:
             async for packet in self._speaking:
+                if self._placement is not None:
+                    self._follow(packet, self._placement)
                 if data := self._encoder.encode(packet):
                     yield data
         except GatewayError as error:
@@ -38,23 +51,44 @@ class Answer:
 
     async def whole(self) -> bytes:
         """The reply's body. Raises GatewayError; nothing has been sent then."""
-        fold = Fold()
         async for packet in self._speaking:
-            fold.add(packet)
-        return self._encoder.whole(fold.whole())
+            self._fold.add(packet)
+        if self._placement is not None:
+            self._go_on(self._placement)
+        return self._encoder.whole(self._fold.whole())
+
+    def _follow(self, packet: Packet, placement: Placement) -> None:
+        self._fold.add(packet)
+        if any(isinstance(event, Ended) for event in packet.events):
+            self._go_on(placement)
+
+    def _go_on(self, placement: Placement) -> None:
+        route = self._exchange.route
+        placement.advance(self._fold.whole(), self._exchange.account, route.upstream if route else "")
 
 
 class Gateway:
-    """`buffered`: hold every answer back until it is complete, not only those of callers who ask for that."""
+    """`buffered`: hold every answer back until it is complete, not only those of callers who ask for that. `by_user`: a
+    request's `user` names a conversation."""
 
     def __init__(
-        self, keys: Keyring, own: OwnAccounts, discovery: Discovery, dispatch: Dispatch, *, buffered: bool = False
+        self,
+        keys: Keyring,
+        own: OwnAccounts,
+        discovery: Discovery,
+        dispatch: Dispatch,
+        conversations: Conversations,
+        *,
+        buffered: bool = False,
+        by_user: bool = False,
     ) -> None:
         self._keys = keys
         self._own = own
         self._discovery = discovery
         self._dispatch = dispatch
+        self._conversations = conversations
         self._buffered = buffered
+        self._by_user = by_user
 
     def admit(self, headers: Mapping[str, str]) -> Caller:
         """Who asks. Before anything else, so that nobody unknown is listened to. Raises GatewayError."""
@@ -71,23 +105,38 @@ class Gateway:
         """
         ask = server.decode(body, head)
         exchange.model, exchange.stream = ask.model, ask.stream
+        key = self._conversation(caller, ask, head)
         own = self._own.accounts(caller)
         routes = await self._discovery.resolve(ask.model, own)
-        kin = self._session(server, caller, ask, head)
-        whole = self._is_heard_whole(ask, head)
-        async with self._dispatch(ask, routes, own, exchange, session=kin, whole=whole) as speaking:
-            answer = Answer(server, ask, speaking, exchange)
-            if not answer.is_echo:
+        async with AsyncExitStack() as held:
+            placement = None
+            if key is not None:
+                exchange.conversation = key.id
+                placement = await held.enter_async_context(self._conversations.turn(key, server, ask))
+            turn = placement.turn if placement else Turn(ask, partial(server.prompt, ask))
+            kin = self._session(server, caller, turn.ask, head, key)
+            whole = self._is_heard_whole(ask, head)
+            speaking = await held.enter_async_context(
+                self._dispatch(turn, routes, own, exchange, session=kin, whole=whole)
+            )
+            answer = Answer(server, ask, speaking, exchange, placement)
+            if not answer.is_echo and speaking.dialect == server.dialect:
                 exchange.notes.append("the reply came in another form than was asked for, and is told anew")
             yield answer
             if exchange.failure:
                 raise exchange.failure
 
-    def _session(self, server: Server, caller: Caller, ask: ChatRequest, head: RequestHead) -> Session:
-        """The conversation it belongs to, where there is a choice of accounts to keep it on."""
+    def _conversation(self, caller: Caller, ask: ChatRequest, head: RequestHead) -> Key | None:
+        if head.conversation:
+            return named(caller, head.conversation)
+        return of_user(caller, ask.user) if self._by_user and ask.user else None
+
+    def _session(self, server: Server, caller: Caller, ask: ChatRequest, head: RequestHead, key: Key | None) -> Session:
+        """What it belongs to, where there is a choice of accounts to keep it on."""
         if not self._dispatch.has_choice:
             return STRANGER
-        return session(caller.name, ask.session, head.headers, lambda: server.turns(ask))
+        name = f"conversation {key.id}" if key else ask.session
+        return session(caller.name, name, head.headers, lambda: server.turns(ask))
 
     def _is_heard_whole(self, ask: ChatRequest, head: RequestHead) -> bool:
         """Whether the caller hears nothing before the end. Who does not stream never does."""

@@ -39,7 +39,7 @@ def is_credential(text: str) -> bool:
 
 def identified(policy: KeyPolicy, headers: Headers) -> Caller | GatewayError:
     try:
-        return Keyring(policy, is_credential).identify(headers)
+        return Keyring(policy, is_credential, SALT).identify(headers)
     except GatewayError as error:
         return error
 
@@ -116,7 +116,7 @@ def test_several_credentials_of_a_callers_own_are_kept_apart() -> None:
 
 def test_nothing_shows_a_key() -> None:
     found = identified(OWN, bearer("sk-0123456789abcdef"))
-    for shown in (repr(found), repr(CLOSED), repr(vars(Keyring(CLOSED, is_credential)))):
+    for shown in (repr(found), repr(CLOSED), repr(vars(Keyring(CLOSED, is_credential, SALT)))):
         for key in ("sk-0123456789", "master-key", "key-of-one", "mg-minted"):
             assert key not in shown
 

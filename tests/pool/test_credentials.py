@@ -28,7 +28,7 @@ from moongate.wire.http import HttpCall, HttpHead, HttpReply
 
 HOST = "https://auth.example.com"
 QUICK = Pauses(tries=(0.01, 0.01), second_look=0.01, breather=0.05, farewell=0.3)
-AGAIN = "moongate login kimi-code --name work"
+AGAIN = "run `moongate login kimi-code --name work`"
 
 
 class Vendor:
@@ -453,7 +453,7 @@ async def test_where_there_is_no_login_it_says_how_to_make_one(vendor: Vendor) -
     shelf = Shelf()
     account = login(shelf, vendor)
     error = await refusal(account.token())
-    assert (error.kind, error.message) == (Kind.LOGIN_EXPIRED, f"there is no login work: run `{AGAIN}`")
+    assert (error.kind, error.message) == (Kind.LOGIN_EXPIRED, f"there is no login work: {AGAIN}")
     shelf.grant = vendor.grant()
     assert await account.token() == token(1)
 

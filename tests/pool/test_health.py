@@ -46,6 +46,7 @@ def seconds(health: Health) -> float:
         (Kind.CREDENTIAL_REFUSED, [30, 60, 120, 120]),
         (Kind.ACCOUNT_BARRED, [30, 60, 120, 120]),
         (Kind.MISDIRECTED, [30, 60, 120, 120]),
+        (Kind.CHALLENGED, [30, 60, 120, 120]),
         (Kind.LOGIN_EXPIRED, [math.inf]),
         (Kind.MODEL_NOT_IN_PLAN, [120, 120]),
         (Kind.UNREACHABLE, [0, 1, 2, 4, 8, 15, 15]),
@@ -62,6 +63,7 @@ def test_how_long_an_account_rests_after_so_many_failures_in_a_row(kind: Kind, r
 def test_every_failure_that_the_upstream_is_blamed_for_is_in_the_table_or_is_the_requests_own() -> None:
     of_the_request = {
         *(Kind.REQUEST_REFUSED, Kind.CONTENT_REFUSED, Kind.CONTEXT_EXCEEDED, Kind.MODEL_NOT_SERVED, Kind.CLIENT_BARRED),
+        Kind.CHAT_GONE,
     }
     upstreams = {kind for kind in Kind if kind.origin == "upstream"}
     assert upstreams - of_the_request <= set(CONSEQUENCES)

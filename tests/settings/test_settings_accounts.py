@@ -7,6 +7,7 @@ import pytest
 from given_settings import KEY_A, KEY_B, account, message, settings
 from moongate.core.sealed import Sealed
 from moongate.settings import AccountSetting
+from moongate.settings.kinds import UPSTREAMS_ALLOWED
 from moongate.settings.table import ACCOUNT_CREDENTIAL
 
 # Accounts of the environment
@@ -130,8 +131,8 @@ def test_a_credential_that_cannot_be_had_is_told_with_its_account(tmp_path: Path
         ('[[accounts]]\nupstream = "moonshot"', "accounts[#1].name (moongate.toml): is missing and must be 1 to 64 of"),
         (account(upstream="simulator") + "[[accounts]]\nname = 5", "accounts[5].name=5 (moongate.toml): must be"),
         (
-            account('credential = "x"', upstream="kimi-web"),
-            "accounts[team-a].upstream=kimi-web (moongate.toml): must be one of moonshot, kimi-code, openai, simulator",
+            account('credential = "x"', upstream="kimi-app"),
+            f"accounts[team-a].upstream=kimi-app (moongate.toml): must be {UPSTREAMS_ALLOWED}",
         ),
         ('[[accounts]]\nname = "a"', "accounts[a].upstream (moongate.toml): is missing and must be one of moonshot,"),
         (account(), "accounts[team-a].credential (moongate.toml): is missing and must be env:NAME"),
@@ -190,8 +191,8 @@ def test_a_model_has_a_name_and_routes_in_order(tmp_path: Path) -> None:
         ('name = "k2"\nroutes = ["moonshot/"]', "models[k2].routes=moonshot/ (moongate.toml): must be a list"),
         ('name = "k2"\nroutes = ["a b/x"]', "models[k2].routes=a b/x (moongate.toml): must be a list"),
         (
-            'name = "k2"\nroutes = ["moonshot/x", "kimi-web/k2"]',
-            "models[k2].routes=kimi-web/k2 (moongate.toml): there is no upstream, provider or account kimi-web",
+            'name = "k2"\nroutes = ["moonshot/x", "kimi-app/k2"]',
+            "models[k2].routes=kimi-app/k2 (moongate.toml): there is no upstream, provider or account kimi-app",
         ),
         (
             'name = "k2"\nroutes = ["moonshot/x"]\n[[models]]\nname = "k2"\nroutes = ["moonshot/y"]',

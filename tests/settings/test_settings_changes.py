@@ -9,7 +9,8 @@ from moongate.settings import needs_restart, while_running
 
 KEPT = (
     *("API_HOST", "API_PORT", "MOONGATE_LOG_FORMAT", "MOONGATE_HOME", "MOONGATE_SECRET"),
-    *("KIMI_CODE_OAUTH_HOST", "USER_AGENT", "NODE_ENV"),
+    *("KIMI_CODE_OAUTH_HOST", "USER_AGENT", "KIMI_WEB_AUTH_URL", "KIMI_SITE_CLOUDSCRAPER", "MOONGATE_DATABASE_URL"),
+    "NODE_ENV",
 )
 
 

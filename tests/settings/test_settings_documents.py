@@ -93,8 +93,8 @@ def test_what_the_documents_show_of_the_file_works_as_pasted(
 def test_the_examples_load_with_every_line_taken_in_and_then_say_the_defaults(tmp_path: Path) -> None:
     dotenv = re.sub(r"^# ([A-Z_]+=.*)$", r"\1", document(".env.example"), flags=re.MULTILINE)
     toml = re.sub(r"^# ([a-z_]+ = .*|\[\[.*\]\])$", r"\1", document("moongate.example.toml"), flags=re.MULTILINE)
-    given = {"TEAM_A_KEY": KEY_A, "DEEPSEEK_API_KEY": KEY_A, "CALLER_TOKENS": "on"}
+    given = {"TEAM_A_KEY": KEY_A, "DEEPSEEK_API_KEY": KEY_A, "ADA_WEB_TOKEN": KEY_A, "CALLER_TOKENS": "on"}
     found = settings(tmp_path, given, dotenv=dotenv, toml=toml)
-    assert [each.name for each in found.accounts] == ["team-a", "deepseek-1"]
+    assert [each.name for each in found.accounts] == ["team-a", "deepseek-1", "ada"]
     assert [each.name for each in found.models] == ["k2"]
     assert dataclasses.replace(found, accounts=(), models=()) == settings(tmp_path)

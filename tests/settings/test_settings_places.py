@@ -24,7 +24,9 @@ def test_each_place_wins_over_the_next(tmp_path: Path) -> None:
     }
     for setting in PLAIN:
         first, second, _ = VALUES[setting.name]
-        accounts = {name: KEY_A for name in ("KIMI_API_KEY", "KIMI_CODE_API_KEY") if name != setting.name}
+        site = {"KIMI_SITE_ENABLED": "true"} if setting.name == "KIMI_SITE_BASE_URL" else {}
+        keys = ("KIMI_API_KEY", "KIMI_CODE_API_KEY", "KIMI_TOKENS")
+        accounts = site | {name: KEY_A for name in keys if name != setting.name}
         wanted = settings(tmp_path, accounts | {setting.name: first})
         other = settings(tmp_path, accounts | {setting.name: second})
         assert wanted != other, setting.name

@@ -93,5 +93,5 @@ def test_a_route_to_nobody_is_told_with_all_there_are(tmp_path: Path) -> None:
     toml = provider('provider = "deepseek"', name="second") + routes("moonshot/kimi-k3", "deepsek/x")
     assert message(tmp_path, {"KIMI_API_KEY": KEY_A}, toml=toml) == (
         "models[mine].routes=deepsek/x (moongate.toml): there is no upstream, provider or account deepsek; there are "
-        "moonshot, kimi-code, openai, simulator, moonshot-1, deepseek, second"
+        "moonshot, kimi-code, kimi-web, kimi-site, openai, simulator, moonshot-1, deepseek, second"
     )

@@ -97,7 +97,8 @@ def test_no_secret_stands_in_an_error_of_the_file(folder: Path, toml: str) -> No
 @given(secret=secrets)
 def test_no_secret_stands_in_the_repr_of_the_settings(folder: Path, secret: str) -> None:
     toml = account(f'credential = "{secret}"') + account('credential = "env:OTHER"', name="team-b")
-    found = settings(folder, {**dict.fromkeys(SECRET, secret), "OTHER": secret}, toml=toml)
+    database = {"MOONGATE_DATABASE_URL": f"postgresql://db/{secret}"}
+    found = settings(folder, {**dict.fromkeys(SECRET, secret), **database, "OTHER": secret}, toml=toml)
     for told in (repr(found), str(found), f"{found}", repr(dataclasses.asdict(found))):
         assert secret not in told
         assert f"…{secret[-4:]}" in told

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from moongate.core.identity import Caller
 from moongate.policy.keys import KeyPolicy, Keyring
 from moongate.storage.minted import FILE, MintedKeys, minted_keys
 
 
 def keyring(minted: MintedKeys) -> Keyring:
     policy = KeyPolicy(minted=minted.digests, salt=minted.salt, required=True)
-    return Keyring(policy, lambda _: False)
+    return Keyring(policy, lambda _: False, b"owners")
 
 
 def test_a_key_is_made_once_and_survives_a_restart(tmp_path: Path) -> None:
@@ -24,7 +23,7 @@ def test_a_key_is_made_once_and_survives_a_restart(tmp_path: Path) -> None:
     assert len(key) >= 40
     assert nothing is None
     assert again == made
-    assert keyring(again).identify({"x-api-key": key}) == Caller("key", "minted")
+    assert keyring(again).identify({"x-api-key": key}).name == "minted"
 
 
 def test_two_homes_have_two_keys(tmp_path: Path) -> None:

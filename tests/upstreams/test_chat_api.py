@@ -12,7 +12,7 @@ from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.moonshot import moonshot
 from moongate.upstreams.upstream import Opening
 from moongate.wire.http import HttpHead, HttpReply
-from scripted import asked
+from scripted import asked, turned
 
 KEY = Sealed("sk-example-0123456789")
 PLATFORM = moonshot("https://platform.example/v1", "moongate/test")
@@ -22,7 +22,7 @@ ODD = b'{"zz":{"b": 1.00,"a":12345678901234567890},"messages":[{"role":"user","c
 
 def opened(upstream: ChatApi, body: bytes, model: str, *, thinking: bool = False, **asking: Any) -> Opening:
     ask = asked(body, **{"model": "alias", **asking})
-    flow = upstream.open(ask, Route(upstream.name, model, thinking=thinking), KEY)
+    flow = upstream.open(turned(ask), Route(upstream.name, model, thinking=thinking), KEY)
     with pytest.raises(StopIteration) as stop:
         next(flow)
     opening: Opening = stop.value.value
@@ -80,7 +80,7 @@ def test_a_request_is_made_to_fit_the_model_it_is_sent_to() -> None:
 
 
 def test_what_cannot_be_asked_is_refused_before_anything_is_sent() -> None:
-    flow = PLATFORM.open(asked(b'{"temperature":0}', params="strict"), Route("moonshot", "kimi-k3"), KEY)
+    flow = PLATFORM.open(turned(asked(b'{"temperature":0}', params="strict")), Route("moonshot", "kimi-k3"), KEY)
     with pytest.raises(GatewayError) as failure:
         next(flow)
     assert failure.value.kind is Kind.INVALID_REQUEST
@@ -91,7 +91,7 @@ def test_a_refusal_is_explained_without_the_credential() -> None:
     error = opening.explain(HttpHead(400), b'{"error":{"message":"bad sk-example-0123456789"}}')
     assert (error.kind, error.message) == (Kind.REQUEST_REFUSED, "bad [redacted]")
     odd = Sealed("no-known-shape")
-    flow = PLATFORM.open(asked(ODD), Route("moonshot", "kimi-k3"), odd)
+    flow = PLATFORM.open(turned(asked(ODD)), Route("moonshot", "kimi-k3"), odd)
     with pytest.raises(StopIteration) as stop:
         next(flow)
     assert stop.value.value.explain(HttpHead(400), b"bad no-known-shape").message == "bad [redacted]"

@@ -8,7 +8,7 @@ from moongate.core.sealed import Sealed
 from moongate.upstreams.openai import provider
 from moongate.upstreams.upstream import Opening
 from moongate.wire.http import HttpHead, HttpReply
-from scripted import asked
+from scripted import asked, turned
 
 DEEPSEEK = provider("deepseek", "https://p.example/v1", "moongate/test")
 KEY, NO_KEY = Sealed("sk-example-0123456789"), Sealed("")
@@ -16,7 +16,7 @@ PECULIAR = b'{"model":"alias","temperature":3.10,"top_p":0,"messages":[{"role":"
 
 
 def opened(body: bytes, model: str, credential: Sealed = KEY) -> Opening:
-    flow = DEEPSEEK.open(asked(body, model="alias"), Route("deepseek", model), credential)
+    flow = DEEPSEEK.open(turned(asked(body, model="alias")), Route("deepseek", model), credential)
     with pytest.raises(StopIteration) as stop:
         next(flow)
     opening: Opening = stop.value.value

@@ -11,10 +11,12 @@ from typing import assert_never
 
 from moongate.core.errors import GatewayError
 from moongate.core.events import (
+    Anchored,
     BlockDelta,
     BlockEnded,
     BlockKind,
     BlockStarted,
+    Cited,
     Closed,
     Delta,
     Ended,
@@ -77,6 +79,11 @@ class Assembler:
                 yield from self._call(delta)
             case Opened(id, model, created):
                 yield from self._start(id, model, created)
+            case Anchored():
+                yield delta
+            case Cited():
+                yield from self._start("", "", 0)
+                yield delta
             case Metered(usage):
                 self._usage = usage
             case Finished(reason):

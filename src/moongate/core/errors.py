@@ -23,6 +23,8 @@ class Kind(Enum):
     FORBIDDEN = ("forbidden", 403, "caller", "never")
     UNKNOWN_MODEL = ("unknown_model", 404, "caller", "never")
     UNKNOWN_PATH = ("unknown_path", 404, "caller", "never")
+    UNKNOWN_CONVERSATION = ("unknown_conversation", 404, "caller", "never")
+    CONVERSATION_BUSY = ("conversation_busy", 409, "caller", "never")
     WRONG_METHOD = ("wrong_method", 405, "caller", "never")
     TOO_SLOW = ("too_slow", 408, "caller", "never")
     TOO_LARGE = ("too_large", 413, "caller", "never")
@@ -32,6 +34,7 @@ class Kind(Enum):
     NO_ACCOUNT = ("no_account", 503, "gateway", "never")
     MISDIRECTED = ("misdirected", 502, "gateway", "elsewhere")
     OUT_OF_TIME = ("out_of_time", 504, "gateway", "never")
+    HISTORY_AWAY = ("history_away", 503, "gateway", "never")
     INTERNAL = ("internal", 500, "gateway", "never")
 
     # The upstream refused this request, and would refuse it from any account.
@@ -39,6 +42,7 @@ class Kind(Enum):
     CONTENT_REFUSED = ("content_refused", 400, "upstream", "never")
     CONTEXT_EXCEEDED = ("context_exceeded", 400, "upstream", "never")
     MODEL_NOT_SERVED = ("model_not_served", 404, "upstream", "elsewhere")
+    CHAT_GONE = ("chat_gone", 502, "upstream", "same")
 
     # The upstream refused this account.
     CREDENTIAL_REFUSED = ("credential_refused", 502, "upstream", "elsewhere")
@@ -53,6 +57,7 @@ class Kind(Enum):
     # The upstream failed.
     OVERLOADED = ("overloaded", 503, "upstream", "same")
     FAILED = ("failed", 502, "upstream", "same")
+    CHALLENGED = ("challenged", 502, "upstream", "elsewhere")
     PROTOCOL = ("protocol", 502, "upstream", "same")
     TRUNCATED = ("truncated", 502, "upstream", "same")
     UNREACHABLE = ("unreachable", 502, "upstream", "same")

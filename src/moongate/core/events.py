@@ -4,6 +4,8 @@ Decoders report *deltas*: what the upstream sent, loose and stateless. The assem
 into *events*, whose order is a small grammar that every encoder can rely on:
 
     Started (BlockStarted BlockDelta* BlockEnded)* Ended
+
+`Cited` and `Anchored` are both: they pass as they are, and may stand anywhere before the end.
 """
 
 from typing import Literal, TypeAlias
@@ -15,12 +17,34 @@ BlockKind: TypeAlias = Literal["text", "thinking", "tool_call"]
 
 
 class Usage(Struct, frozen=True):
-    """Token counts. `input` includes `cached`; `output` includes `thinking`."""
+    """Token counts. `input` includes `cached`; `output` includes `thinking`. `is_estimate`: nobody counted them."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
     thinking: int = 0
+    is_estimate: bool = False
+
+
+# Both deltas and events.
+
+
+class Cited(Struct, frozen=True):
+    """What the answer says is taken from a page. `start` and `end` are characters of the answer's text (all its text
+    blocks together), from `start` on and before `end`: where the mark for it stands, or would stand."""
+
+    url: str
+    title: str
+    start: int
+    end: int
+
+
+class Anchored(Struct, frozen=True):
+    """The upstream remembers this exchange: in its `chat`, up to and with the reply `message`, empty where it names
+    none. May come several times, as more becomes known; the last one counts."""
+
+    chat: str
+    message: str = ""
 
 
 # Deltas: what a decoder may report.
@@ -63,7 +87,7 @@ class Closed(Struct, frozen=True):
     """The upstream said that it has no more to say."""
 
 
-Delta: TypeAlias = Opened | Text | Thinking | ToolCall | Metered | Finished | Closed
+Delta: TypeAlias = Opened | Text | Thinking | ToolCall | Cited | Anchored | Metered | Finished | Closed
 
 
 class Reading(Struct, frozen=True):
@@ -107,7 +131,7 @@ class Ended(Struct, frozen=True):
     usage: Usage | None = None
 
 
-Event: TypeAlias = Started | BlockStarted | BlockDelta | BlockEnded | Ended
+Event: TypeAlias = Started | BlockStarted | BlockDelta | BlockEnded | Cited | Anchored | Ended
 
 
 class Packet(Struct, frozen=True):

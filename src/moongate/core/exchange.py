@@ -45,6 +45,7 @@ class Exchange(Struct):
     route: Route | None = None
     account: str = ""
     upstream_id: str = ""
+    conversation: str = ""
     waited: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -10,8 +10,10 @@ CallerKind: TypeAlias = Literal["anonymous", "master", "key", "own credential"]
 
 
 class Caller(Struct, frozen=True):
-    """`name` is fit for logs. `tokens`: upstream credentials the caller brought, to be used instead of ours."""
+    """`name` is fit for logs. `tokens`: upstream credentials the caller brought, to be used instead of ours. `owner`:
+    to whom things belong, here and after a restart; a digest, from which no key can be told."""
 
     kind: CallerKind
     name: str
     tokens: tuple[Sealed, ...] = ()
+    owner: str = ""

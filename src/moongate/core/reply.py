@@ -5,10 +5,12 @@ from typing import assert_never
 from msgspec import Struct
 
 from moongate.core.events import (
+    Anchored,
     BlockDelta,
     BlockEnded,
     BlockKind,
     BlockStarted,
+    Cited,
     Ended,
     FinishReason,
     Packet,
@@ -25,7 +27,8 @@ class Block(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """`raw` is what it came in, for whoever speaks the same dialect."""
+    """`raw` is what it came in, for whoever speaks the same dialect. `anchor`: where the upstream remembers it, if it
+    does."""
 
     id: str
     model: str
@@ -34,6 +37,8 @@ class Reply(Struct, frozen=True):
     reason: FinishReason
     usage: Usage | None
     raw: bytes = b""
+    citations: tuple[Cited, ...] = ()
+    anchor: Anchored | None = None
 
 
 class Fold:
@@ -45,6 +50,8 @@ class Fold:
         self._heads: list[BlockStarted] = []
         self._texts: list[list[str]] = []
         self._raw: list[bytes] = []
+        self._citations: list[Cited] = []
+        self._anchor: Anchored | None = None
 
     def add(self, packet: Packet) -> None:
         self._raw.append(packet.raw)
@@ -59,6 +66,10 @@ class Fold:
                     self._started = event
                 case Ended():
                     self._ended = event
+                case Cited():
+                    self._citations.append(event)
+                case Anchored():
+                    self._anchor = event
                 case BlockEnded():
                     pass
                 case _:
@@ -73,4 +84,14 @@ class Fold:
             for head, texts in zip(self._heads, self._texts, strict=True)
         )
         start, end, raw = self._started, self._ended, b"".join(self._raw)
-        return Reply(start.id, start.model, start.created, tuple(blocks), end.reason, end.usage, raw)
+        return Reply(
+            start.id,
+            start.model,
+            start.created,
+            tuple(blocks),
+            end.reason,
+            end.usage,
+            raw,
+            tuple(self._citations),
+            self._anchor,
+        )

@@ -14,11 +14,12 @@ Params: TypeAlias = Literal["adapt", "strict", "pass"]
 
 
 class RequestHead(Struct, frozen=True):
-    """Header names are in lower case; `received` is in seconds since 1970."""
+    """Header names are in lower case; `received` is in seconds since 1970. `conversation`: the one the path names."""
 
     headers: Mapping[str, str]
     request_id: str
     received: float = 0.0
+    conversation: str = ""
 
 
 class Origin(Struct, frozen=True):
@@ -28,7 +29,8 @@ class Origin(Struct, frozen=True):
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
     """`include_usage`: the caller of a stream wants the token counts told at its end. `choices`: how many answers.
-    `session`: the caller's own name for the conversation this belongs to, if it gave one."""
+    `session`: the caller's own name for what this belongs to, if it gave one; `user`: for the person it is asked for.
+    """
 
     id: str
     received: float
@@ -37,5 +39,6 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     include_usage: bool
     choices: int = 1
     session: str = ""
+    user: str = ""
     params: Params
     origin: Origin

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from moongate.core import estimate
 from moongate.core.errors import GatewayError
-from moongate.core.events import BlockDelta, Ended, FinishReason, Packet, Usage
+from moongate.core.events import Anchored, BlockDelta, Ended, FinishReason, Packet, Usage
 
 
 class Cost(Struct, frozen=True):
@@ -17,12 +17,14 @@ class Cost(Struct, frozen=True):
 
 
 class Tally:
-    """Of the reply to one request, whose body is `asked`."""
+    """Of the reply to one request, whose body is `asked`. `anchored`: where the upstream remembers it, as far as that
+    is known by now."""
 
     def __init__(self, asked: bytes) -> None:
         self._asked = asked
         self._characters = 0
         self._ended: Ended | None = None
+        self.anchored: Anchored | None = None
 
     @property
     def reason(self) -> FinishReason | None:
@@ -34,14 +36,20 @@ class Tally:
                 self._characters += len(event.text)
             elif type(event) is Ended:
                 self._ended = event
+            elif type(event) is Anchored:
+                self.anchored = event
 
     def cost(self, failure: GatewayError | None = None) -> Cost | None:
         """None where it is not known: of a reply that came to its end without a word on it, and of one that said
         nothing. `failure`: what it broke by."""
         if self._ended is not None:
-            return Cost(self._ended.usage) if self._ended.usage else None
+            return _told(self._ended.usage) if self._ended.usage else None
         if failure is not None and failure.usage is not None:
-            return Cost(failure.usage)
+            return _told(failure.usage)
         if self._characters:
             return Cost(Usage(estimate.asked(self._asked), estimate.told(self._characters)), is_estimate=True)
         return None
+
+
+def _told(usage: Usage) -> Cost:
+    return Cost(usage, usage.is_estimate)

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 from moongate.core.errors import GatewayError
 from moongate.core.events import Packet, Reading
+from moongate.core.prompt import Message, Prompt
 from moongate.core.reply import Reply
 from moongate.core.request import ChatRequest, RequestHead
 from moongate.wire.http import HttpHead
@@ -31,6 +32,18 @@ class Server(Protocol):
 
     def turns(self, ask: ChatRequest) -> Sequence[bytes]:
         """What has been said so far, message by message, the oldest first: equal bytes for what was said alike."""
+
+    def with_turns(self, ask: ChatRequest, turns: Sequence[bytes]) -> ChatRequest:
+        """The same request, in which this has been said so far."""
+
+    def turn_of(self, reply: Reply) -> bytes:
+        """A reply as the next request would send it back."""
+
+    def read(self, turn: bytes) -> Message:
+        """One of the `turns`, for who does not speak this dialect. Raises GatewayError (INVALID_REQUEST)."""
+
+    def prompt(self, ask: ChatRequest) -> Prompt:
+        """The whole request, likewise."""
 
     def encoder(self, ask: ChatRequest) -> Encoder: ...
     def refuse(self, error: GatewayError) -> bytes:

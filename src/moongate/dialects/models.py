@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from moongate.core.route import ListedModel
 
-OWNERS = dict.fromkeys(("moonshot", "kimi-code", "simulator"), "moonshot-ai")
+OWNERS = dict.fromkeys(("moonshot", "kimi-code", "kimi-web", "simulator"), "moonshot-ai")
 """Whose the models are, by upstream; a provider's are its own, and an operator's names are Moongate's."""
 
 

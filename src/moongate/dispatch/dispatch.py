@@ -14,14 +14,17 @@ from msgspec import Struct
 from moongate.core import estimate
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.exchange import Exchange
-from moongate.core.request import ChatRequest
 from moongate.core.route import Route
 from moongate.core.sealed import Sealed
 from moongate.core.tally import Tally
+from moongate.core.turn import Turn
+from moongate.dispatch.fitting import fitted
+from moongate.dispatch.leaving import left_to_do
 from moongate.dispatch.search import Search
 from moongate.dispatch.speaking import Speaking, until_first_word, until_the_end
 from moongate.pool.account import Account
 from moongate.pool.affinity import STRANGER, Session
+from moongate.pool.errands import Errands
 from moongate.pool.pool import Lease, Pool
 from moongate.upstreams.driver import Deadlines, Transport, converse, out_of_time
 
@@ -40,10 +43,12 @@ class Patience(Struct, frozen=True):
 
 
 class Dispatch:
-    def __init__(self, pool: Pool, transport: Transport, patience: Patience) -> None:
+    def __init__(self, pool: Pool, transport: Transport, patience: Patience, errands: Errands | None = None) -> None:
+        """`errands` do what is left to do after a reply."""
         self._pool = pool
         self._transport = transport
         self._patience = patience
+        self._errands = errands or Errands(transport)
 
     @property
     def has_choice(self) -> bool:
@@ -53,7 +58,7 @@ class Dispatch:
     @asynccontextmanager
     async def __call__(
         self,
-        ask: ChatRequest,
+        turn: Turn,
         routes: Sequence[Route],
         own: tuple[Account, ...],
         exchange: Exchange,
@@ -65,8 +70,8 @@ class Dispatch:
 
         Raises the GatewayError of the last attempt, or NO_ACCOUNT.
         """
-        tokens = estimate.asked(ask.origin.body)
-        search = Search(ask, routes, own, session, whole, exchange, _now() + self._patience.total, tokens)
+        tokens = estimate.asked(turn.ask.origin.body)
+        search = Search(turn, routes, own, session, whole, exchange, _now() + self._patience.total, tokens)
         failure: GatewayError | None = None
         async with AsyncExitStack() as attempts:
             for remaining in reversed(range(self._patience.retries + 1)):
@@ -111,41 +116,70 @@ class Dispatch:
 
     async def _speak(self, borrowed: AsyncExitStack, lease: Lease, search: Search) -> Speaking:
         """The reply; a credential that is refused is renewed once, where it can be. Raises GatewayError."""
-        deadlines = self._deadlines(search)
+        turn, deadlines = search.turn_at(lease.account), self._deadlines(search, lease)
         credential = lease.account.credential
         token = await _in_time(credential.token(), deadlines)
-        try:
-            return await borrowed.enter_async_context(self._asked(lease, search, token, deadlines))
-        except GatewayError as error:
-            if error.kind is not Kind.CREDENTIAL_REFUSED:
-                raise
-            another = await _in_time(credential.renewed(token), deadlines)
-            if another is None:
-                raise
-        return await borrowed.enter_async_context(self._asked(lease, search, another, self._deadlines(search)))
+        is_renewed = False
+        while True:
+            try:
+                return await borrowed.enter_async_context(self._asked(lease, search, turn, token, deadlines))
+            except GatewayError as error:
+                if error.kind is Kind.CHAT_GONE and turn.anchor is not None:
+                    turn = turn.anew()
+                elif error.kind is Kind.CREDENTIAL_REFUSED and not is_renewed:
+                    another = await _in_time(credential.renewed(token), deadlines)
+                    if another is None:
+                        raise
+                    token, is_renewed = another, True
+                else:
+                    raise
+            deadlines = self._deadlines(search, lease)
 
     @asynccontextmanager
     async def _asked(
-        self, lease: Lease, search: Search, token: Sealed, deadlines: Deadlines
+        self, lease: Lease, search: Search, turn: Turn, token: Sealed, deadlines: Deadlines
     ) -> AsyncIterator[Speaking]:
         """The reply to asking the account once. Leaving the block ends the connection it comes by."""
-        tally = Tally(search.ask.origin.body)
-        async with AsyncExitStack() as connection:
-            with search.attempt(lease, tally):
-                spoken = await connection.enter_async_context(
-                    converse(lease.account.upstream, search.ask, lease.route, token, self._transport, deadlines)
+        tally = Tally(turn.ask.origin.body)
+        try:
+            async with AsyncExitStack() as connection:
+                with search.attempt(lease, tally):
+                    told = fitted(turn, lease.route, lease.account.upstream)
+                    spoken = await connection.enter_async_context(
+                        converse(
+                            lease.account.upstream,
+                            told.turn,
+                            lease.route,
+                            token,
+                            self._transport,
+                            deadlines,
+                            rewriting=told.rewriting,
+                        )
+                    )
+                    packets = await until_first_word(spoken.packets, tally)
+                    lease.spoke()
+                    if search.whole:
+                        packets += await until_the_end(spoken.packets, tally)
+                search.began(lease, spoken, told.notes)
+                rest = None if search.whole else spoken.packets
+                pace = spoken.opening.pace
+                yield Speaking(
+                    spoken.opening.dialect, tally, streamed=spoken.streamed, held=packets, rest=rest, pace=pace
                 )
-                packets = await until_first_word(spoken.packets, tally)
-                lease.spoke()
-                if search.whole:
-                    packets += await until_the_end(spoken.packets, tally)
-            search.began(lease, spoken)
-            rest = None if search.whole else spoken.packets
-            yield Speaking(spoken.opening.dialect, tally, streamed=spoken.streamed, held=packets, rest=rest)
+        finally:
+            self._leave(lease, turn, tally)
 
-    def _deadlines(self, search: Search) -> Deadlines:
-        patience = self._patience
-        first = patience.first_byte_stream if search.ask.stream else patience.first_byte_whole
+    def _leave(self, lease: Lease, turn: Turn, tally: Tally) -> None:
+        errands = tuple(left_to_do(lease.account.upstream, turn, tally))
+        task = self._errands.run(lease.account, *errands)
+        if task is not None and tally.reason is None:
+            self._pool.occupy(lease, task)
+
+    def _deadlines(self, search: Search, lease: Lease) -> Deadlines:
+        ask, patience = search.turn.ask, self._patience
+        abilities = lease.account.upstream.abilities(lease.route.model, ask.origin.dialect)
+        comes_whole = not ask.stream or (abilities is not None and abilities.answers_whole)
+        first = patience.first_byte_whole if comes_whole else patience.first_byte_stream
         return Deadlines(_now() + first, patience.stall, search.end)
 
 

@@ -10,9 +10,9 @@ from msgspec import Struct, field, structs
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.exchange import ABANDONED, Attempt, Exchange
-from moongate.core.request import ChatRequest
 from moongate.core.route import Route
 from moongate.core.tally import Cost, Tally
+from moongate.core.turn import Turn
 from moongate.pool.account import Account
 from moongate.pool.affinity import Session
 from moongate.pool.pool import Asking, Lease
@@ -24,6 +24,9 @@ UPSTREAM_IDS = ("x-trace-id", "msh-request-id", "x-request-id")
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds before the same account is tried again, doubled each time up to the longest."""
 
+PINNED = 0.5
+"""The share of a request's patience for which it waits for the one account that remembers its conversation."""
+
 TICK = 0.1
 """Seconds by which a wait outlasts what it waits for: timers are not exact."""
 
@@ -32,7 +35,7 @@ class Search(Struct):
     """Which ways a request may go, where it may not go before which moment, and until when it may try (loop's clock).
     `whole`: its reply is held back until it is complete. `tokens`: an estimate of its size."""
 
-    ask: ChatRequest
+    turn: Turn
     routes: Sequence[Route]
     own: tuple[Account, ...]
     session: Session
@@ -45,6 +48,7 @@ class Search(Struct):
     """The end of the pause before the same account may be tried again: so long it waits at least for one."""
 
     def asking(self, patience: float) -> Asking:
+        now = _now()
         return Asking(
             routes=self.routes,
             own=self.own,
@@ -52,8 +56,16 @@ class Search(Struct):
             lane=_lane(self.exchange),
             session=self.session,
             tokens=self.tokens,
-            wait_until=min(max(_now() + patience, self.again + TICK), self.end),
+            wait_until=min(max(now + patience, self.again + TICK), self.end),
+            pinned=self.turn.anchor.account if self.turn.anchor else "",
+            pinned_until=now + patience * PINNED,
         )
+
+    def turn_at(self, account: Account) -> Turn:
+        """The request as this account is to be asked: all of it, unless it is the one that remembers the beginning."""
+        anchor = self.turn.anchor
+        is_known = anchor is not None and (anchor.account, anchor.upstream) == (account.name, account.upstream.name)
+        return self.turn if is_known else self.turn.anew()
 
     def refused(self, lease: Lease, error: GatewayError) -> None:
         """Not there again, or not at once: another account comes first where there is one."""
@@ -85,11 +97,11 @@ class Search(Struct):
             raise
         self._note(lease, began)
 
-    def began(self, lease: Lease, spoken: Spoken) -> None:
+    def began(self, lease: Lease, spoken: Spoken, notes: Sequence[str] = ()) -> None:
         """This is the reply that the caller will hear."""
         exchange = self.exchange
         exchange.route, exchange.account = _shown(lease), lease.account.name
-        exchange.notes += [note for note in (lease.route.note, *spoken.opening.notes) if note]
+        exchange.notes += [note for note in (lease.route.note, *notes, *spoken.opening.notes) if note]
         exchange.upstream_id = _upstream_id(spoken.head.headers)
 
     def heard(self, lease: Lease, tally: Tally) -> None:

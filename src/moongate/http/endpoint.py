@@ -39,7 +39,7 @@ class Endpoint:
         try:
             caller = exchange.caller = self._gateway.admit(headers)
             body = await read_body(receive, headers, self._max_body)
-            head = RequestHead(headers, exchange.request_id, time.time())
+            head = RequestHead(headers, exchange.request_id, time.time(), scope["state"].get("conversation", ""))
             telling = Telling(self._server, exchange)
             async with Line(receive, send, self._heartbeat, telling.beat) as telling.line:
                 await self._answer(telling, caller, head, body)

@@ -20,6 +20,7 @@ EXPOSED = (
     "x-moongate-route",
     "x-moongate-attempts",
     "x-moongate-notes",
+    "x-moongate-conversation",
     "x-moongate-origin",
     "retry-after",
 )
@@ -35,6 +36,7 @@ def told(exchange: Exchange) -> dict[str, str]:
         "x-moongate-route": str(exchange.route) if exchange.route else "",
         "x-moongate-attempts": str(len(exchange.attempts)) if exchange.attempts and is_settled else "",
         "x-moongate-notes": "; ".join(exchange.notes),
+        "x-moongate-conversation": exchange.conversation,
     }
     return {name: safe(value) for name, value in facts.items() if value}
 

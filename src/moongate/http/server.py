@@ -28,7 +28,8 @@ _log = structlog.get_logger()
 
 
 class Server:
-    """ASGI. `endpoints` by exact path, all POST; everything else is for `pages`. `dialect` tells errors of neither."""
+    """ASGI. `endpoints` by path, all POST, and each with the names of conversations below it; everything else is for
+    `pages`. `dialect` tells errors of neither."""
 
     def __init__(
         self,
@@ -78,9 +79,9 @@ class Server:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = scope["state"]["exchange"]
         try:
-            self._admit(scope)
-            app = self._endpoints.get(scope["path"], self._pages)
-            await app(scope, receive, send)
+            surface = self._surface(scope)
+            self._admit(scope, is_surface=surface is not None)
+            await (surface or self._pages)(scope, receive, send)
         except GatewayError as error:
             exchange.outcome, exchange.failure = "refused", error
             await refuse(self._dialect, exchange, error, send)
@@ -92,11 +93,23 @@ class Server:
                 raise  # too late for a status: the server closes the connection, so the reply is not taken for whole
             await refuse(self._dialect, exchange, exchange.failure, send)
 
-    def _admit(self, scope: Scope) -> None:
+    def _surface(self, scope: Scope) -> ASGIApp | None:
+        """The surface of this path; what follows it may name a conversation."""
+        path: str = scope["path"]
+        if (endpoint := self._endpoints.get(path)) is not None:
+            return endpoint
+        for base, endpoint in self._endpoints.items():
+            named = path.removeprefix(f"{base}/")
+            if named not in ("", path):
+                scope["state"]["conversation"] = named
+                return endpoint
+        return None
+
+    def _admit(self, scope: Scope, *, is_surface: bool) -> None:
         """Raises GatewayError for a request no surface needs to see."""
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD_LIMIT:
             raise GatewayError(Kind.HEADERS_TOO_LARGE, f"the headers are larger than {HEAD_LIMIT} bytes")
-        if scope["path"] in self._endpoints and scope["method"] != "POST":
+        if is_surface and scope["method"] != "POST":
             message = f"{scope['path']} is asked with POST, not {scope['method']}"
             raise GatewayError(Kind.WRONG_METHOD, message, allow="POST")
         origin = scope["state"]["headers"].get("origin")

@@ -14,7 +14,7 @@ from moongate.core.errors import GatewayError, Kind
 from moongate.core.identity import Caller
 from moongate.core.sealed import Sealed
 
-ANONYMOUS = Caller("anonymous", "anonymous")
+ANONYMOUS = Caller("anonymous", "anonymous", owner="anonymous")
 
 
 class KeyPolicy(Struct, frozen=True, kw_only=True):
@@ -36,10 +36,12 @@ def digest(key: str, salt: bytes) -> bytes:
 
 
 class Keyring:
-    """`is_credential` tells whether a text has the shape of an upstream credential that can be used here."""
+    """`is_credential` tells whether a text has the shape of an upstream credential that can be used here. `owners` is
+    the salt of the digests by which callers own things; the same as before a restart, so that they find them again."""
 
-    def __init__(self, policy: KeyPolicy, is_credential: Callable[[str], bool]) -> None:
+    def __init__(self, policy: KeyPolicy, is_credential: Callable[[str], bool], owners: bytes) -> None:
         self._policy = policy
+        self._owners = owners
         self._is_credential = is_credential
         self._salt = secrets.token_bytes(32)
         self._callers = dict(self._known())
@@ -58,14 +60,21 @@ class Keyring:
 
     def _known(self) -> Iterable[tuple[bytes, Caller]]:
         for place, key in enumerate(self._policy.keys, 1):
-            yield digest(key.reveal(), self._salt), Caller("key", f"key-{place}")
+            yield self._looked_up(key), Caller("key", f"key-{place}", owner=self._owner(key.reveal()))
         if self._policy.master:
-            yield digest(self._policy.master.reveal(), self._salt), Caller("master", "master")
+            master = self._policy.master
+            yield self._looked_up(master), Caller("master", "master", owner=self._owner(master.reveal()))
+
+    def _looked_up(self, key: Sealed) -> bytes:
+        return digest(key.reveal(), self._salt)
+
+    def _owner(self, presented: str) -> str:
+        return digest(presented, self._owners).hex()
 
     def _known_as(self, presented: str) -> Caller | None:
         known = self._callers.get(digest(presented, self._salt))
         if known is None and self._policy.minted and digest(presented, self._policy.salt) in self._policy.minted:
-            return Caller("key", "minted")
+            return Caller("key", "minted", owner=self._owner(presented))
         return known
 
     def _with_own(self, presented: str) -> Caller | None:
@@ -73,7 +82,7 @@ class Keyring:
         if not self._policy.tokens_accepted or not tokens or not all(map(self._is_credential, tokens)):
             return None
         sealed = tuple(map(Sealed, tokens))
-        return Caller("own credential", f"own {sealed[0]}", sealed)
+        return Caller("own credential", f"own {sealed[0]}", sealed, self._owner(",".join(tokens)))
 
     def _refused(self, sent: tuple[str, ...]) -> GatewayError:
         if not sent:

@@ -46,6 +46,7 @@ CONSEQUENCES: dict[Kind, Consequence] = {
     Kind.UNREACHABLE: Consequence("account", 1, 15, strikes=2, may_wait=True, is_blame=True),
     Kind.TIMED_OUT: Consequence("model", 5, 60, strikes=2, may_wait=True, is_blame=True),
     Kind.FAILED: Consequence("model", 1, 30, strikes=3, may_wait=True, is_blame=True),
+    Kind.CHALLENGED: Consequence("account", 30, 120, is_blame=True),
     Kind.PROTOCOL: Consequence("model", 1, 30, strikes=3, may_wait=True, is_blame=True),
     Kind.TRUNCATED: Consequence("model", 1, 30, strikes=3, may_wait=True, is_blame=True),
 }

@@ -56,7 +56,7 @@ def is_due(grant: Grant, now: float) -> bool:
 
 
 class Login:
-    """A `Credential`. `again`: the command by which a person logs in anew. `clock` in seconds since 1970.
+    """A `Credential`. `again`: what a person has to do to log in anew. `clock` in seconds since 1970.
 
     Nothing is read before it is first asked for a token. To be closed.
     """
@@ -144,7 +144,7 @@ class Login:
 
     def _known(self) -> Grant:
         if self._held.grant is None:
-            raise GatewayError(Kind.LOGIN_EXPIRED, f"there is no login {self._name}: run `{self._again}`")
+            raise GatewayError(Kind.LOGIN_EXPIRED, f"there is no login {self._name}: {self._again}")
         return self._held.grant
 
     def _begin_unasked(self) -> None:
@@ -213,7 +213,7 @@ class Login:
         await self._look()
         if self._known() is refused:
             self._has_ended = True
-            _log.error("login has ended", login=self._name, reason=error.message, run=self._again)
+            _log.error("login has ended", login=self._name, reason=error.message, do=self._again)
             raise _told(error, self._ended().message) from error
 
     async def _is_closing_within(self, seconds: float) -> bool:
@@ -223,7 +223,7 @@ class Login:
         return self._closing.is_set()
 
     def _ended(self) -> GatewayError:
-        message = f"the login {self._name} has ended and must be made anew: run `{self._again}`"
+        message = f"the login {self._name} has ended and must be made anew: {self._again}"
         return GatewayError(Kind.LOGIN_EXPIRED, message)
 
     def _stopping(self) -> GatewayError:

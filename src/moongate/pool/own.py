@@ -1,10 +1,14 @@
 """Accounts that callers bring along: their own upstream credentials, told apart by their shape."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
 
 from moongate.core.identity import Caller
+from moongate.core.sealed import Sealed
 from moongate.pool.account import Account
-from moongate.pool.credentials import FixedKey
+from moongate.pool.credentials import Credential, FixedKey
+from moongate.upstreams.kimi_web.claims import is_web_token
 from moongate.upstreams.upstream import Upstream
 
 SHAPES = (
@@ -19,28 +23,47 @@ SHAPES = (
 )
 """What a credential begins with, and whose it is, empty for nobody's here; the first that fits wins."""
 
+WEB = "kimi-web"
+"""Whose tokens are no keys, and are told by what they say of themselves."""
+
+
+class Place(Struct, frozen=True):
+    """Where callers' credentials of one kind are used, and how. `credential`: what is made of one."""
+
+    upstream: Upstream
+    credential: Callable[[Sealed], Credential] = FixedKey
+    max_concurrency: int | None = None
+
 
 class OwnAccounts:
-    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
-        """`upstreams` by name, where callers' credentials are to be used."""
-        self._upstreams = upstreams
+    def __init__(self, places: Mapping[str, Place]) -> None:
+        """`places` by the name of the upstream, where callers' credentials are to be used."""
+        self._places = places
 
     def is_credential(self, text: str) -> bool:
-        return self._upstream(text) is not None
+        return self._place(text) is not None
 
     def accounts(self, caller: Caller) -> tuple[Account, ...]:
-        found = ((token, self._upstream(token.reveal())) for token in caller.tokens)
+        found = ((token, self._place(token.reveal())) for token in caller.tokens)
         return tuple(
-            Account(_name(place, caller), upstream, FixedKey(token), is_callers=True)
-            for place, (token, upstream) in enumerate(found, 1)
-            if upstream is not None
+            Account(
+                _name(number, caller),
+                place.upstream,
+                place.credential(token),
+                max_concurrency=place.max_concurrency,
+                is_callers=True,
+            )
+            for number, (token, place) in enumerate(found, 1)
+            if place is not None
         )
 
-    def _upstream(self, text: str) -> Upstream | None:
+    def _place(self, text: str) -> Place | None:
         shape, name = next(((shape, name) for shape, name in SHAPES if text.startswith(shape)), ("", ""))
-        return self._upstreams.get(name) if len(text) > len(shape) else None
+        if not shape and is_web_token(text):
+            name = WEB
+        return self._places.get(name) if len(text) > len(shape) else None
 
 
-def _name(place: int, caller: Caller) -> str:
+def _name(number: int, caller: Caller) -> str:
     """Stable for one caller, so that their accounts take turns among themselves."""
-    return f"{caller.name}#{place}"
+    return f"{caller.name}#{number}"

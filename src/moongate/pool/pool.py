@@ -44,7 +44,8 @@ class PoolStatistics(Struct, frozen=True):
 
 class Asking(Struct, frozen=True, kw_only=True):
     """A request that wants an account. `own`: the accounts its caller brought, instead of ours. `lane`: whom to be fair
-    to. `avoid` as in `Want`. `wait_until`: the moment up to which it would wait. `tokens`: an estimate of its use."""
+    to. `avoid` and `pinned` as in `Want`. `wait_until`: the moment up to which it would wait. `tokens`: an estimate of
+    its use."""
 
     routes: Sequence[Route]
     own: tuple[Account, ...] = ()
@@ -53,10 +54,14 @@ class Asking(Struct, frozen=True, kw_only=True):
     session: Session = STRANGER
     tokens: int = 0
     wait_until: float = -math.inf
+    pinned: str = ""
+    pinned_until: float = -math.inf
 
     def is_like(self, other: "Asking") -> bool:
-        """Whether who serves one serves the other. Who waits out a pause of their own is like nobody."""
-        return not self.avoid and not other.avoid and (self.routes, self.own) == (other.routes, other.own)
+        """Whether who serves one serves the other. Who waits out a pause of their own, or for one account, is like
+        nobody."""
+        is_usual = not (self.avoid or other.avoid or self.pinned or other.pinned)
+        return is_usual and (self.routes, self.own) == (other.routes, other.own)
 
 
 class Lease:
@@ -186,6 +191,17 @@ class Pool:
         lease.tries = ()
         self._serve_waiting()
 
+    def occupy(self, lease: Lease, task: asyncio.Task[None]) -> None:
+        """The account is as busy as before until `task` is done: a reply that is still being stopped counts there."""
+        state = lease.state
+        state.leased += 1
+
+        def free(_: asyncio.Task[None]) -> None:
+            state.leased -= 1
+            self._serve_waiting()
+
+        task.add_done_callback(free)
+
     async def _admitted(self, asking: Asking) -> Lease:
         is_behind = any(waiting.asking.is_like(asking) for _, waiting in self._queue)
         found = Wait(-math.inf, "others wait already") if is_behind else self._pick(asking)
@@ -246,7 +262,8 @@ class Pool:
         for lane, waiting in self._queue:
             asking = waiting.asking
             wanted = (tuple(asking.routes), asking.own)
-            if waiting.lease.done() or (not asking.avoid and asking.tokens >= too_large.get(wanted, math.inf)):
+            is_usual = not (asking.avoid or asking.pinned)
+            if waiting.lease.done() or (is_usual and asking.tokens >= too_large.get(wanted, math.inf)):
                 continue
             match self._pick(asking):
                 case Pick() as picked:
@@ -254,7 +271,7 @@ class Pool:
                     waiting.lease.set_result(self._lend(picked, asking))
                 case Wait() as wait:
                     soonest = min(soonest, wait.look_again_at)
-                    if not asking.avoid:
+                    if is_usual:
                         too_large[wanted] = asking.tokens
                 case GatewayError() as error:
                     self._queue.remove(lane, waiting)
@@ -270,7 +287,14 @@ class Pool:
         states = tuple(map(self._guest, asking.own)) if asking.own else self._roster.states
         homes, now = self._affinity.homes(asking.session), _now()
         _forget(states, now)
-        want = Want(routes=asking.routes, avoid=asking.avoid, homes=homes, tokens=asking.tokens)
+        want = Want(
+            routes=asking.routes,
+            avoid=asking.avoid,
+            homes=homes,
+            tokens=asking.tokens,
+            pinned=asking.pinned,
+            pinned_until=asking.pinned_until,
+        )
         return pick(states, want, now)
 
     def _guest(self, account: Account) -> AccountState:

@@ -29,12 +29,15 @@ SOON = 1800.0
 
 class Want(Struct, frozen=True, kw_only=True):
     """What a request asks of the pool. `homes`: accounts that hold its session, the best first. `tokens` is an estimate
-    of what it will use."""
+    of what it will use. `pinned`: the account whose upstream remembers the conversation; while it serves nobody else is
+    asked, though it be busy, up to the moment `pinned_until`."""
 
     routes: Sequence[Route]
     avoid: Avoided
     homes: tuple[str, ...] = ()
     tokens: int = 0
+    pinned: str = ""
+    pinned_until: float = -math.inf
 
 
 class Pick(Struct, frozen=True):
@@ -75,6 +78,8 @@ class Open(Struct, frozen=True):
 def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait | GatewayError:
     """An account and the way to it; or how long to wait; or (NO_ACCOUNT) why waiting is no use."""
     states = tuple(states)
+    if want.pinned and now < want.pinned_until and (there := _pinned(states, want, now)) is not None:
+        return there
     obstacles: list[tuple[AccountState, Obstacle]] = []
     last: Pick | None = None
     for route in want.routes:
@@ -102,6 +107,26 @@ def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait 
         changes = (min(obstacle.until, state.limits.forgets_at) for state, obstacle in obstacles)
         return Wait(first.until, first.reason, at_any_time, min(changes))
     return _nobody(obstacles, now)
+
+
+def _pinned(states: Sequence[AccountState], want: Want, now: float) -> Pick | Wait | None:
+    """The account it is pinned to, or the wait for it; None where that one cannot serve, or not soon enough, or has
+    failed this request already."""
+    if any(name == want.pinned for name, _ in want.avoid):
+        return None
+    for state in states:
+        if state.account.name != want.pinned:
+            continue
+        for route in filter(state.account.serves, want.routes):
+            match _look(state, route, want, now):
+                case Open(tries=tries, is_last=False):
+                    return Pick(state, route, tries)
+                case Obstacle(reason, until, may_wait=True, rest=None) if (
+                    until == math.inf or until < want.pinned_until
+                ):
+                    look_again_at = min(until, want.pinned_until, state.limits.forgets_at)
+                    return Wait(until, reason, until == math.inf, look_again_at)
+    return None
 
 
 def _look(state: AccountState, route: Route, want: Want, now: float) -> Open | Obstacle:

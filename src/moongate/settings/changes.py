@@ -22,6 +22,9 @@ FIXED: Final[tuple[tuple[Setting[object], str], ...]] = (
     (table.MOONGATE_SECRET, "secret"),
     (table.KIMI_CODE_OAUTH_HOST, "code_oauth_host"),
     (table.USER_AGENT, "user_agent"),
+    (table.KIMI_WEB_AUTH_URL, "web.auth_url"),
+    (table.KIMI_SITE_CLOUDSCRAPER, "site.by_scraper"),
+    (table.MOONGATE_DATABASE_URL, "sessions.database"),
     (table.NODE_ENV, "reload"),
 )
 """Those that take effect at the start only, and where in the tree they stand; all others do at once."""

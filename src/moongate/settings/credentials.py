@@ -20,6 +20,7 @@ VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 UNLESS_SAID: Final[Mapping[UpstreamName, Sealed]] = {
     "simulator": Sealed("sk-example-simulator"),  # it takes any key of the platform's shape
     "openai": Sealed(""),  # a server on one's own machine needs none
+    "kimi-site": Sealed(""),
 }
 
 

@@ -16,9 +16,13 @@ T_co = TypeVar("T_co", covariant=True)
 Word = TypeVar("Word", bound=str)
 
 LogFormat = Literal["auto", "json", "text"]
-UpstreamName = Literal["moonshot", "kimi-code", "openai", "simulator"]
+UpstreamName = Literal["moonshot", "kimi-code", "kimi-web", "kimi-site", "openai", "simulator"]
+WebDialect = Literal["auto", "connect", "rest"]
+Citations = Literal["links", "none", "raw"]
 
 LOG_FORMATS: Final[tuple[LogFormat, ...]] = get_args(LogFormat)
+WEB_DIALECTS: Final[tuple[WebDialect, ...]] = get_args(WebDialect)
+CITATIONS_FORMS: Final[tuple[Citations, ...]] = get_args(Citations)
 UPSTREAM_NAMES: Final[tuple[UpstreamName, ...]] = get_args(UpstreamName)
 
 
@@ -92,13 +96,14 @@ def _pieces(value: object) -> list[object]:
 # The kinds
 
 A_LIST_OF = "a comma-separated list of"
-UPSTREAMS_ALLOWED: Final = "one of moonshot, kimi-code, openai, simulator"
+UPSTREAMS_ALLOWED: Final = "one of moonshot, kimi-code, kimi-web, kimi-site, openai, simulator"
 
 YES_NO = Kind("true, false, yes, no, on, off, 1 or 0", values.truth)
 PORT = whole_number("a port from 0 to 65535", 0, 65535)
 COUNT = whole_number("a whole number above 0", 1)
 RETRIES = whole_number("a whole number from 0 to 20", 0, 20)
 SECONDS = Kind("a number of seconds above 0", values.seconds)
+PACE = Kind("a number of seconds below 1, or 0 or off for none", values.pace)
 SECONDS_OR_OFF = Kind("a number of seconds, or 0 or off for none", values.seconds_or_off)
 SIZE = Kind("a number of bytes above 0, also written like 512k, 20MiB or 1GB", values.size)
 LEVEL = Kind("DEBUG, INFO, WARNING or ERROR", values.level)
@@ -121,6 +126,9 @@ REFERENCE = Kind(
 )
 ACCOUNT_NAME = Kind("1 to 64 of the characters a-z, 0-9, dot, underscore and hyphen", values.account_name)
 UPSTREAM = one_of(UPSTREAM_NAMES, UPSTREAMS_ALLOWED)
+WEB_DIALECT = one_of(WEB_DIALECTS, "auto, connect or rest")
+CITATIONS = one_of(CITATIONS_FORMS, "links, none or raw")
+DATABASE_URL = Kind("an address that begins with postgresql:// or sqlite:///", values.database_url, secret=True)
 MODEL_NAME = Kind("a name without spaces, in printable ASCII characters", values.matching(values.MODEL_NAMED))
 MODEL_NAMES = listed(MODEL_NAME, "a list of at least one model name", empty=False)
 ROUTES = listed(

@@ -12,17 +12,27 @@ from moongate.settings.accounts import accounts, logins_in
 from moongate.settings.errors import mended_by
 from moongate.settings.routes import models
 from moongate.settings.sources import DOTENV, Source, Sources, command_line, dotenv, toml
-from moongate.settings.tree import AccountSetting, Callers, Deadlines, Listen, Log, Settings
+from moongate.settings.tree import (
+    AccountSetting,
+    Callers,
+    Deadlines,
+    Listen,
+    Log,
+    Sessions,
+    Settings,
+    Site,
+    Web,
+)
 
 UNSUPPORTED: Final = (
-    *("KIMI_TOKENS", "KIMI_SITE_ENABLED"),
     *("RATE_LIMIT_WINDOW_MS", "RATE_LIMIT_MAX_REQUESTS"),
-    *("SESSION_CACHE_TTL", "MAX_SESSION_SIZE"),
-    *("MOONGATE_DATABASE_URL", "MOONGATE_REDIS_URL"),
+    "MOONGATE_REDIS_URL",
 )
 """Known from the `.env` files of comparable projects. Nobody should believe in a limit that is not there."""
 
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+SESSION_LIFE: Final = 3600.0
 
 FIRST_BYTE_OF_A_STREAM: Final = 60.0
 FIRST_BYTE_OF_A_WHOLE: Final = 900.0
@@ -48,6 +58,9 @@ def _settings(sources: Sources, file: Source, directory: Path) -> Settings:
         platform_url=sources.read(table.KIMI_BASE_URL),
         code_url=sources.read(table.KIMI_API_BASE_URL),
         code_oauth_host=sources.read(table.KIMI_CODE_OAUTH_HOST),
+        web=_web(sources),
+        site=_site(sources),
+        sessions=_sessions(sources),
         models=models(file, all_accounts),
         callers=_callers(sources, all_accounts),
         listen=_listen(sources),
@@ -89,6 +102,33 @@ def _callers(sources: Sources, all_accounts: tuple[AccountSetting, ...]) -> Call
         required=sources.read(table.REQUIRE_API_KEY),
         tokens_accepted=bool(default_keys) or not all_accounts if tokens_accepted is None else tokens_accepted,
         public_models=sources.read(table.MOONGATE_PUBLIC_MODELS),
+    )
+
+
+def _web(sources: Sources) -> Web:
+    return Web(
+        base_url=sources.read(table.KIMI_WEB_BASE_URL),
+        auth_url=sources.read(table.KIMI_WEB_AUTH_URL),
+        dialect=sources.read(table.KIMI_WEB_DIALECT),
+        citations=sources.read(table.KIMI_WEB_CITATIONS),
+    )
+
+
+def _site(sources: Sources) -> Site:
+    return Site(
+        length=sources.read(table.KIMI_SITE_MAX_LENGTH),
+        pace=sources.read(table.KIMI_SITE_PACE),
+        by_scraper=sources.read(table.KIMI_SITE_CLOUDSCRAPER),
+    )
+
+
+def _sessions(sources: Sources) -> Sessions:
+    idle = sources.read(table.SESSION_CACHE_TTL)
+    return Sessions(
+        idle=idle or SESSION_LIFE,
+        most=sources.read(table.MAX_SESSION_SIZE),
+        by_user=idle is not None,
+        database=sources.read(table.MOONGATE_DATABASE_URL),
     )
 
 

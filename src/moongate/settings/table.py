@@ -57,6 +57,56 @@ KIMI_CODE_OAUTH_HOST = Setting(
     "https://auth.kimi.com",
     "Where logins at Kimi Code are made and renewed.",
 )
+KIMI_TOKENS = Setting(
+    "KIMI_TOKENS",
+    kinds.CREDENTIALS,
+    "",
+    "Tokens of Kimi web accounts, refresh or access; each becomes an account kimi-web-1, kimi-web-2 …",
+)
+KIMI_WEB_BASE_URL = Setting(
+    "KIMI_WEB_BASE_URL", kinds.BASE_URL, "https://www.kimi.com", "Where accounts of upstream kimi-web are spoken to."
+)
+KIMI_WEB_AUTH_URL = Setting(
+    "KIMI_WEB_AUTH_URL", kinds.BASE_URL, "https://auth.kimi.com", "Where their tokens are renewed."
+)
+KIMI_WEB_DIALECT = Setting(
+    "KIMI_WEB_DIALECT",
+    kinds.WEB_DIALECT,
+    "auto",
+    "Which of its two languages the site is spoken to in; auto is what the site answers.",
+)
+KIMI_WEB_CITATIONS = Setting(
+    "KIMI_WEB_CITATIONS",
+    kinds.CITATIONS,
+    "links",
+    "What becomes of the marks for sources inside an answer: [1] in their place, nothing, or left raw.",
+)
+KIMI_SITE_ENABLED = Setting(
+    "KIMI_SITE_ENABLED",
+    kinds.YES_NO,
+    "false",
+    "Whether the third-party site kimi-ai.chat is used, as an account kimi-site; whoever runs it reads what is asked.",
+)
+KIMI_SITE_BASE_URL = Setting("KIMI_SITE_BASE_URL", kinds.BASE_URL, "https://kimi-ai.chat", "Where that site is.")
+KIMI_SITE_MAX_LENGTH = Setting(
+    "KIMI_SITE_MAX_LENGTH",
+    kinds.COUNT,
+    "1000",
+    "How many characters that site takes at a time; of a longer conversation the oldest turns are left out.",
+)
+KIMI_SITE_PACE = Setting(
+    "KIMI_SITE_PACE",
+    kinds.PACE,
+    "0",
+    "Seconds between the pieces in which its answers, which come whole, are streamed.",
+)
+KIMI_SITE_CLOUDSCRAPER = Setting(
+    "KIMI_SITE_CLOUDSCRAPER",
+    optional(kinds.YES_NO),
+    None,
+    "Whether that site is spoken to by the library cloudscraper, which moongate[cloudscraper] installs.",
+    unset="on where it is installed",
+)
 USER_AGENT = Setting(
     "USER_AGENT",
     optional(kinds.HEADER),
@@ -97,6 +147,27 @@ ALLOWED_ORIGINS = Setting(
 )
 TRUSTED_PROXIES = Setting(
     "TRUSTED_PROXIES", kinds.NETWORKS, "", "Proxies whose X-Forwarded-For is believed; without any, nobody's is."
+)
+
+SESSION_CACHE_TTL = Setting(
+    "SESSION_CACHE_TTL",
+    optional(kinds.SECONDS),
+    None,
+    "How long a conversation is kept that nobody goes on with; once it is set, a request's user names a conversation.",
+    unset="3600, and user names none",
+)
+MAX_SESSION_SIZE = Setting(
+    "MAX_SESSION_SIZE",
+    kinds.COUNT,
+    "1000",
+    "How many conversations are kept; the one not used for longest goes first.",
+)
+MOONGATE_DATABASE_URL = Setting(
+    "MOONGATE_DATABASE_URL",
+    optional(kinds.DATABASE_URL),
+    None,
+    "The database that keeps conversations.",
+    unset="SQLite, `moongate.db` in MOONGATE_HOME",
 )
 
 REQUEST_TIMEOUT = Setting(
@@ -168,9 +239,25 @@ SECTIONS: Final = (
         (KIMI_API_KEY, KIMI_BASE_URL, KIMI_CODE_API_KEY, KIMI_API_BASE_URL, KIMI_CODE_OAUTH_HOST, USER_AGENT),
     ),
     Section(
+        "Web accounts, and a site of others",
+        (
+            KIMI_TOKENS,
+            KIMI_WEB_BASE_URL,
+            KIMI_WEB_AUTH_URL,
+            KIMI_WEB_DIALECT,
+            KIMI_WEB_CITATIONS,
+            KIMI_SITE_ENABLED,
+            KIMI_SITE_BASE_URL,
+            KIMI_SITE_MAX_LENGTH,
+            KIMI_SITE_PACE,
+            KIMI_SITE_CLOUDSCRAPER,
+        ),
+    ),
+    Section(
         "Callers",
         (API_MASTER_KEY, DEFAULT_AUTHKEYS, REQUIRE_API_KEY, VALID_API_KEYS, CALLER_TOKENS, MOONGATE_PUBLIC_MODELS),
     ),
+    Section("Conversations", (SESSION_CACHE_TTL, MAX_SESSION_SIZE, MOONGATE_DATABASE_URL)),
     Section("Listening", (API_HOST, API_PORT, MOONGATE_MAX_BODY, ALLOWED_ORIGINS, TRUSTED_PROXIES)),
     Section(
         "Times and retries",
@@ -199,15 +286,29 @@ ACCOUNT_CREDENTIAL = Setting(
     "credential",
     optional(kinds.REFERENCE),
     None,
-    "The key, or the environment variable or file that holds it, or the login of Kimi Code that gets it.",
-    unset="required, except for openai and simulator",
+    "The key or web token, or the environment variable or file that holds it, or the login of Kimi Code that gets it.",
+    unset="required, except for openai, kimi-site and simulator",
 )
 ACCOUNT_BASE_URL = Setting(
     "base_url",
     optional(kinds.BASE_URL),
     None,
     "Where this account is spoken to.",
-    unset="KIMI_BASE_URL or KIMI_API_BASE_URL, by upstream; required for openai",
+    unset="the general setting of its upstream, such as KIMI_BASE_URL; required for openai",
+)
+ACCOUNT_AUTH_URL = Setting(
+    "auth_url",
+    optional(kinds.BASE_URL),
+    None,
+    "With upstream kimi-web, where its token is renewed.",
+    unset="auth. in place of the www. of base_url, else KIMI_WEB_AUTH_URL",
+)
+ACCOUNT_DIALECT = Setting(
+    "dialect",
+    optional(kinds.WEB_DIALECT),
+    None,
+    "With upstream kimi-web, the language it is spoken to in.",
+    unset="KIMI_WEB_DIALECT",
 )
 ACCOUNT_PROVIDER = Setting(
     "provider",
@@ -217,10 +318,18 @@ ACCOUNT_PROVIDER = Setting(
     unset="the account's name",
 )
 ACCOUNT_MAX_CONCURRENCY = Setting(
-    "max_concurrency", optional(kinds.COUNT), None, "How many requests this account serves at a time.", unset="no limit"
+    "max_concurrency",
+    optional(kinds.COUNT),
+    None,
+    "How many requests this account serves at a time.",
+    unset="1 for kimi-web and kimi-site, else no limit",
 )
 ACCOUNT_RPM = Setting(
-    "rpm", optional(kinds.COUNT), None, "How many requests this account serves in a minute.", unset="no limit"
+    "rpm",
+    optional(kinds.COUNT),
+    None,
+    "How many requests this account serves in a minute.",
+    unset="20 for kimi-web and kimi-site, else no limit",
 )
 ACCOUNT_TPM = Setting(
     "tpm", optional(kinds.COUNT), None, "How many tokens this account serves in a minute.", unset="no limit"
@@ -233,6 +342,8 @@ ACCOUNT: Final = (
     ACCOUNT_UPSTREAM,
     ACCOUNT_CREDENTIAL,
     ACCOUNT_BASE_URL,
+    ACCOUNT_AUTH_URL,
+    ACCOUNT_DIALECT,
     ACCOUNT_PROVIDER,
     ACCOUNT_MAX_CONCURRENCY,
     ACCOUNT_RPM,

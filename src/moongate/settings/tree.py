@@ -6,7 +6,7 @@ from pathlib import Path
 from moongate.core.hosts import Network
 from moongate.core.level import Level
 from moongate.core.sealed import Sealed
-from moongate.settings.kinds import LogFormat, UpstreamName
+from moongate.settings.kinds import Citations, LogFormat, UpstreamName, WebDialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,10 @@ class AccountSetting:
     """Empty for a server that needs none; None where `login` is used."""
     base_url: str | None
     """None only for the simulator, where it means the built-in one."""
+    auth_url: str | None = None
+    """Where a web token is renewed; None for all upstreams but kimi-web."""
+    dialect: WebDialect = "auto"
+    """What a web account is spoken to in."""
     login: str | None = None
     """Kept in this file of the home's `credentials`, without its `.json`."""
     credential_file: Path | None = None
@@ -48,6 +52,36 @@ class Callers:
     required: bool
     tokens_accepted: bool
     public_models: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """Kimi's web site: where it is, where its tokens are renewed, for callers who bring one."""
+
+    base_url: str
+    auth_url: str
+    dialect: WebDialect
+    citations: Citations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The third-party site. `length` in characters, `pace` in seconds; `by_scraper`: None is where it can be."""
+
+    length: int
+    pace: float
+    by_scraper: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """`idle` in seconds. `by_user`: a request's `user` names a conversation. `database`: an address with a password in
+    it; None for a file in the home."""
+
+    idle: float
+    most: int
+    by_user: bool
+    database: Sealed | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +123,9 @@ class Settings:
     """Where Kimi Code is, likewise."""
     code_oauth_host: str
     """Where logins of Kimi Code are granted and renewed."""
+    web: Web
+    site: Site
+    sessions: Sessions
     models: tuple[RouteSetting, ...]
     callers: Callers
     listen: Listen

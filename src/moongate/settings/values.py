@@ -30,6 +30,7 @@ HOST_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNO
 ACCOUNT_NAMED: Final = re.compile(r"[a-z0-9._-]{1,64}")
 ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d+)?")
 NOT_IN_A_BASE_URL: Final = re.compile(r"[@?#\\\s]")
+DATABASES: Final = frozenset({"sqlite", "sqlite+aiosqlite", "postgres", "postgresql", "postgresql+asyncpg"})
 MODEL_NAMED: Final = re.compile(r"[!-~]{1,200}")
 
 
@@ -63,6 +64,17 @@ def seconds(value: object) -> float:
 def seconds_or_off(value: object) -> float | None:
     spelling = str(value).strip().lower()
     return None if spelling == "off" or float(spelling) == 0 else seconds(spelling)
+
+
+def pace(value: object) -> float:
+    number = seconds_or_off(value) or 0.0
+    return number if number < 1 else checked(None)
+
+
+def database_url(value: object) -> Sealed:
+    """There may be a password in it."""
+    address = _printable(value)
+    return Sealed(address) if address.partition(":")[0] in DATABASES else checked(None)
 
 
 def size(value: object) -> int:

@@ -19,7 +19,13 @@ from moongate.simulator.oauth import OAuth
 from moongate.simulator.perform import perform
 from moongate.simulator.script import Script
 from moongate.simulator.settable import restore
+from moongate.simulator.site import Site
+from moongate.simulator.site import control as site_control
+from moongate.simulator.site import serving as site_serving
 from moongate.simulator.weather import Chances
+from moongate.simulator.web import WebSite
+from moongate.simulator.web import control as web_control
+from moongate.simulator.web import serving as web_serving
 from moongate.simulator.witness import Seen, keep
 
 _LARGEST_BODY: Final = 128 * 1024 * 1024
@@ -29,15 +35,19 @@ _PATIENCE: Final = 0.5  # seconds that abandoned handlers get to end
 class Simulator:
     """A running simulator; all its members belong to the event loop it was opened on.
 
-    `url` is such as `http://127.0.0.1:54321`, `seen` one record a request, oldest first, the last 1000 of them.
+    `url` is such as `http://127.0.0.1:54321`, `seen` one record a request, oldest first, the last 1000 of them, `web`
+    the web site and `site` the one of a third party, whose settings may be changed.
     """
 
     def __init__(self, keys: frozenset[str] | None = None, *, strict_reasoning: bool = False) -> None:
         self.url = ""
         self.seen: list[Seen] = []
         self._desk = Desk(keys=keys, strict_reasoning=strict_reasoning)
+        self.web = WebSite()
+        self.site = Site()
         application = web.Application(client_max_size=_LARGEST_BODY)
-        application.add_routes([*control.routes(self._desk, self.seen), web.route("*", "/{path:.*}", self.handle)])
+        application.add_routes([*control.routes(self._desk, self.seen), *web_control.routes(self.web)])
+        application.add_routes([*site_control.routes(self.site), web.route("*", "/{path:.*}", self.handle)])
         self._runner = web.AppRunner(
             application, handler_cancellation=True, shutdown_timeout=_PATIENCE, access_log=None
         )
@@ -112,6 +122,8 @@ class Simulator:
         for memory in (self._desk.queue, self._desk.weather, self._desk.prefixes, self._desk.accounts, self.oauth):
             memory.clear()
         restore(self.knobs)
+        self.web.clear()
+        self.site.clear()
 
     async def settled(self) -> None:
         """Wait until no request is in progress."""
@@ -127,6 +139,10 @@ class Simulator:
             with self._in_progress(seen):
                 if request.method == "POST" and (step := LOGIN.get(request.path)) is not None:
                     return await self._log_in(step, request, body, seen)
+                if site_serving.is_of_the_site(request.path):
+                    return await site_serving.serve(self.site, self.url, request, body, seen)
+                if web_serving.serves(self.web, request.method, request.path):
+                    return await web_serving.serve(self.web, request, body, seen)
                 answer = self._desk.answer(reduced(request, value, error))
                 answer.headers.update(self._date())
                 with _counted(answer):
@@ -192,6 +208,8 @@ class Simulator:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_PATIENCE)
+        if writing := self.web.abandon():
+            await asyncio.wait(writing, timeout=_PATIENCE)
 
 
 @contextlib.asynccontextmanager

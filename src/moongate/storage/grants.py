@@ -7,7 +7,8 @@ file that carries it is empty, lies beside the login's own, and stays.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -20,7 +21,7 @@ from moongate.core.sealed import Sealed
 from moongate.storage.files import private_folder, write_private
 from moongate.storage.seal import Seal
 
-FOLDER = "credentials"
+FOLDER, TOKENS = "credentials", "tokens"
 ENDING = ".json"
 
 LOCK_WITHIN = 30.0
@@ -102,6 +103,34 @@ class GrantFile:
             yield
         finally:
             lock.release()
+
+
+class Seeded:
+    """A login that somebody else made: until it was renewed here for the first time, what they gave us is the grant.
+    Implements `pool.holding.GrantStore`."""
+
+    def __init__(self, file: GrantFile, seed: Grant, name: str) -> None:
+        self._file = file
+        self._seed = seed
+        self.name = name
+
+    def load(self) -> Grant:
+        """Raises OSError, ValueError."""
+        return self._file.load() or self._seed
+
+    def save(self, grant: Grant) -> None:
+        """Raises OSError."""
+        self._file.save(grant)
+
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        return self._file.lock()
+
+
+def file_of_token(home: Path, token: Sealed) -> Path:
+    """Where the successors of a token are kept that was configured, or brought: by its digest, as it is all by which it
+    will be known again."""
+    name = blake2b(token.reveal().encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return home / TOKENS / f"{name}{ENDING}"
 
 
 def file_of(home: Path, name: str) -> Path:

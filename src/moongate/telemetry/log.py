@@ -56,7 +56,8 @@ def configure(level: Level, *, as_json: bool, to: TextIO | None = None) -> None:
     for talkative in ("uvicorn.access", "aiohttp.access"):  # our own record says more
         logging.getLogger(talkative).disabled = True
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for quiet in ("asyncio", "alembic"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)
 
 
 class Forgiving:

@@ -11,11 +11,13 @@ from functools import partial
 
 from msgspec import Raw, Struct
 
+from moongate.core.abilities import Abilities
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.request import ChatRequest
 from moongate.core.route import ListedModel, Route
 from moongate.core.sealed import Sealed
 from moongate.core.standing import Standing
+from moongate.core.turn import Turn
 from moongate.dialects.openai_chat import client
 from moongate.dialects.openai_chat.schema import DIALECT
 from moongate.upstreams import listing, refusals
@@ -45,8 +47,12 @@ class ChatApi(Struct, frozen=True):
     truth: StandingCall | None = None
     groups: tuple[tuple[str, str], ...] = ()
 
-    def open(self, ask: ChatRequest, route: Route, credential: Sealed) -> Flow[Opening]:
+    def abilities(self, model: str, dialect: str) -> Abilities | None:
+        return None  # it is asked in the very dialect
+
+    def open(self, turn: Turn, route: Route, credential: Sealed) -> Flow[Opening]:
         yield from ()  # nothing has to precede the call
+        ask = turn.ask
         try:
             asked = patch(ask.origin.body, _renamed(ask, route))
             fitted = fit(self.contracts, route.model, asked, ask.params)

@@ -5,8 +5,8 @@ and nothing else, so that a slow client is never taken for a silent upstream.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -14,9 +14,9 @@ from msgspec import Struct
 from moongate.core.assemble import Assembler
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import Event, Packet, Reading
-from moongate.core.request import ChatRequest
 from moongate.core.route import Route
 from moongate.core.sealed import Sealed
+from moongate.core.turn import Turn
 from moongate.dialects.dialect import Decoder
 from moongate.upstreams.upstream import Opening, Upstream
 from moongate.wire.http import Flow, HttpCall, HttpHead, HttpReply
@@ -37,6 +37,18 @@ class Incoming(Protocol):
 
     async def read(self) -> bytes:
         """The next bytes, as they come; empty at the end. Raises GatewayError (TRUNCATED, UNREACHABLE)."""
+
+
+class Whole:
+    """An `Incoming` all of which has come."""
+
+    def __init__(self, reply: HttpReply) -> None:
+        self.head = reply.head
+        self._body = reply.body
+
+    async def read(self) -> bytes:
+        body, self._body = self._body, b""
+        return body
 
 
 class Transport(Protocol):
@@ -69,6 +81,8 @@ async def run(flow: Flow[T], transport: Transport) -> T:
     try:
         call = next(flow)
         while True:
+            if call.after:
+                await asyncio.sleep(call.after)
             call = flow.send(await transport.fetch(call))
     except StopIteration as stop:
         value: T = stop.value
@@ -79,19 +93,35 @@ async def run(flow: Flow[T], transport: Transport) -> T:
 
 @asynccontextmanager
 async def converse(
-    upstream: Upstream, ask: ChatRequest, route: Route, credential: Sealed, transport: Transport, deadlines: Deadlines
+    upstream: Upstream,
+    turn: Turn,
+    route: Route,
+    credential: Sealed,
+    transport: Transport,
+    deadlines: Deadlines,
+    *,
+    rewriting: Callable[[Decoder], Decoder] | None = None,
 ) -> AsyncIterator[Spoken]:
-    """Ask, and yield the reply as it arrives. Raises GatewayError, here and from the packets."""
+    """Ask, and yield the reply as it arrives. `rewriting`: who reads it in place of the dialect's own decoder.
+
+    Raises GatewayError, here and from the packets.
+    """
     async with AsyncExitStack() as held:
         async with _by(deadlines):
-            opening = await run(upstream.open(ask, route, credential), transport)
-            incoming = await held.enter_async_context(transport.stream(opening.call))
+            opening = await run(upstream.open(turn, route, credential), transport)
+            incoming = await held.enter_async_context(_reply(opening, transport))
             head = incoming.head
             if not 200 <= head.status < 300:
                 raise opening.explain(head, await _refusal(incoming))
             decoder = opening.decoder(head)
+            if rewriting is not None:
+                decoder = rewriting(decoder)
         packets = await held.enter_async_context(aclosing(_packets(incoming, decoder, deadlines)))
         yield Spoken(opening, head, head.media_type == "text/event-stream", packets)
+
+
+def _reply(opening: Opening, transport: Transport) -> AbstractAsyncContextManager[Incoming]:
+    return transport.stream(opening.call) if opening.answered is None else nullcontext(Whole(opening.answered))
 
 
 async def _refusal(incoming: Incoming) -> bytes:

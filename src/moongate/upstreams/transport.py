@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to a connection; the driver's deadlines cover the rest."""
 
 FETCH_TIMEOUT = 30.0
-"""Seconds for a small call that is not a model's reply."""
+"""Seconds for a small call that is not a model's reply, and asks for no other patience."""
 
 FETCH_LIMIT = 16 * 1024 * 1024
 """Bytes of the answer to one."""
@@ -62,7 +62,7 @@ class AiohttpTransport:
 
     async def fetch(self, call: HttpCall) -> HttpReply:
         try:
-            async with asyncio.timeout(FETCH_TIMEOUT), self.stream(call) as incoming:
+            async with asyncio.timeout(call.patience or FETCH_TIMEOUT), self.stream(call) as incoming:
                 body = b""
                 while data := await incoming.read():
                     body += data

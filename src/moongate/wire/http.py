@@ -9,10 +9,15 @@ T = TypeVar("T")
 
 
 class HttpCall(Struct, frozen=True):
+    """`after`: seconds to wait before it is made, for who asks again whether something is done. `patience`: seconds it
+    may take where its reply is fetched whole, 0 for the usual."""
+
     method: str
     url: str
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    after: float = 0.0
+    patience: float = 0.0
 
     def __repr__(self) -> str:
         """Without the headers, among which is a credential."""

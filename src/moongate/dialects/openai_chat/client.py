@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import (
+    Cited,
     Closed,
     Delta,
     Finished,
@@ -25,6 +26,7 @@ from moongate.core.events import (
 )
 from moongate.dialects.dialect import Decoder, Explain
 from moongate.dialects.openai_chat.schema import (
+    Annotation,
     Choice,
     Completion,
     CompletionDetails,
@@ -189,6 +191,17 @@ def _speech(speech: Speech) -> Iterator[Delta]:
         function = call.function or FunctionDelta()
         index = place if call.index is None else call.index
         yield ToolCall(index, function.arguments or "", call.id or "", function.name or "")
+    yield from _citations(speech.annotations)
+
+
+def _citations(annotations: object) -> Iterator[Cited]:
+    """Of those that can be read: others' annotations are no reason to fail an answer."""
+    for item in annotations if isinstance(annotations, list) else ():
+        try:
+            cited = msgspec.convert(item, Annotation).url_citation
+        except msgspec.ValidationError:
+            continue
+        yield Cited(cited.url, cited.title, cited.start_index, cited.end_index)
 
 
 def _reason(word: str) -> FinishReason:

@@ -78,6 +78,22 @@ class ToolCallDelta(Struct, omit_defaults=True):
     function: FunctionDelta | None = None
 
 
+class UrlCitation(Struct):
+    """`start_index` and `end_index` are characters of the content."""
+
+    start_index: int
+    end_index: int
+    title: str
+    url: str
+
+
+class Annotation(Struct):
+    """As OpenAI tells what its own web search found: in a whole message, and in the deltas of a stream."""
+
+    type: str
+    url_citation: UrlCitation
+
+
 class Speech(Struct, omit_defaults=True):
     """A `delta` of a stream, or the `message` of a whole reply."""
 
@@ -86,6 +102,7 @@ class Speech(Struct, omit_defaults=True):
     reasoning_content: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
     refusal: str | None = None
+    annotations: object = None
 
 
 class PromptDetails(Struct):

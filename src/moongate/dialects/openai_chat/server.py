@@ -1,16 +1,19 @@
 """OpenAI chat completions, spoken to a client: reads requests, tells replies and errors."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
+from msgspec import Raw, structs
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import (
+    Anchored,
     BlockDelta,
     BlockEnded,
     BlockStarted,
+    Cited,
     Ended,
     Event,
     FinishReason,
@@ -18,10 +21,13 @@ from moongate.core.events import (
     Started,
     Usage,
 )
-from moongate.core.reply import Block, Reply
+from moongate.core.prompt import Message, Prompt
+from moongate.core.reply import Reply
 from moongate.core.request import ChatRequest, Origin, Params, RequestHead
+from moongate.dialects.openai_chat import prompt
 from moongate.dialects.openai_chat.schema import (
     DIALECT,
+    Annotation,
     CompletionDetails,
     FunctionDelta,
     PromptDetails,
@@ -29,9 +35,10 @@ from moongate.dialects.openai_chat.schema import (
     Speech,
     ToolCallDelta,
     Turns,
+    UrlCitation,
     WireUsage,
 )
-from moongate.wire.patch import repeated_key
+from moongate.wire.patch import patch, repeated_key
 from moongate.wire.sse import encode_sse
 
 REASONS: dict[FinishReason, str] = {
@@ -47,17 +54,21 @@ ERRORS: dict[Kind, tuple[str, str | None]] = {
     Kind.FORBIDDEN: ("permission_error", None),
     Kind.UNKNOWN_MODEL: ("invalid_request_error", "model_not_found"),
     Kind.UNKNOWN_PATH: ("invalid_request_error", "unknown_url"),
+    Kind.UNKNOWN_CONVERSATION: ("invalid_request_error", "conversation_not_found"),
+    Kind.CONVERSATION_BUSY: ("invalid_request_error", "conversation_locked"),
     Kind.WRONG_METHOD: ("invalid_request_error", "method_not_allowed"),
     Kind.TOO_SLOW: ("invalid_request_error", "request_too_slow"),
     Kind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
     Kind.HEADERS_TOO_LARGE: ("invalid_request_error", "headers_too_large"),
     Kind.NO_ACCOUNT: ("gateway_error", "no_account"),
     Kind.OUT_OF_TIME: ("gateway_error", "out_of_time"),
+    Kind.HISTORY_AWAY: ("gateway_error", "history_away"),
     Kind.INTERNAL: ("gateway_error", "internal_error"),
     Kind.MISDIRECTED: ("gateway_error", "misdirected"),
     Kind.REQUEST_REFUSED: ("invalid_request_error", None),
     Kind.CONTENT_REFUSED: ("content_filter", "content_filter"),
     Kind.CONTEXT_EXCEEDED: ("invalid_request_error", "context_length_exceeded"),
+    Kind.CHAT_GONE: ("upstream_error", "chat_gone"),
     Kind.MODEL_NOT_SERVED: ("invalid_request_error", "model_not_found"),
     Kind.CREDENTIAL_REFUSED: ("upstream_error", "credential_refused"),
     Kind.LOGIN_EXPIRED: ("upstream_error", "login_expired"),
@@ -69,6 +80,7 @@ ERRORS: dict[Kind, tuple[str, str | None]] = {
     Kind.RATE_LIMITED: ("rate_limit_error", "rate_limit_exceeded"),
     Kind.OVERLOADED: ("upstream_error", "overloaded"),
     Kind.FAILED: ("upstream_error", "upstream_failed"),
+    Kind.CHALLENGED: ("upstream_error", "challenged"),
     Kind.PROTOCOL: ("upstream_error", "malformed_reply"),
     Kind.TRUNCATED: ("upstream_error", "truncated_reply"),
     Kind.UNREACHABLE: ("proxy_error", "unreachable"),
@@ -99,12 +111,28 @@ class OpenAIChat:
             include_usage=bool(options and options.include_usage),
             choices=request.n or 1,
             session=request.prompt_cache_key or "",
+            user=request.user or "",
             params=_params(head),
             origin=Origin(DIALECT, body),
         )
 
     def turns(self, ask: ChatRequest) -> Sequence[bytes]:
         return [bytes(message) for message in _turns(ask.origin.body).messages]
+
+    def with_turns(self, ask: ChatRequest, turns: Sequence[bytes]) -> ChatRequest:
+        body = patch(ask.origin.body, {"messages": [Raw(turn) for turn in turns]})
+        return structs.replace(ask, origin=Origin(DIALECT, body))
+
+    def turn_of(self, reply: Reply) -> bytes:
+        said = message_of(reply)
+        said.pop("annotations", None)  # told, and not taken
+        return _json(said)
+
+    def read(self, turn: bytes) -> Message:
+        return prompt.message_of(turn)
+
+    def prompt(self, ask: ChatRequest) -> Prompt:
+        return prompt.prompt_of(ask)
 
     def encoder(self, ask: ChatRequest) -> "ReplyEncoder":
         return ReplyEncoder(ask)
@@ -179,7 +207,7 @@ class ReplyEncoder:
         return OpenAIChat().fail(error)
 
     def whole(self, reply: Reply) -> bytes:
-        choice = {"index": 0, "message": _message(reply.blocks), "finish_reason": REASONS[reply.reason]}
+        choice = {"index": 0, "message": message_of(reply), "finish_reason": REASONS[reply.reason]}
         body = {
             **self._name(reply.id, reply.model, reply.created),
             "object": "chat.completion",
@@ -209,8 +237,10 @@ class ReplyEncoder:
             case BlockStarted(kind="tool_call", tool_id=id, tool_name=name):
                 self._calls += 1
                 return self._call(ToolCallDelta(self._calls, id, "function", FunctionDelta(name, "")))
-            case BlockStarted() | BlockEnded():
+            case BlockStarted() | BlockEnded() | Anchored():
                 return b""
+            case Cited():
+                return self._chunk(Speech(annotations=[annotation(event)]))
             case Started(id, model, created):
                 self._head = self._name(id, model, created)
                 return self._chunk(Speech(role="assistant", content=""))
@@ -232,10 +262,11 @@ class ReplyEncoder:
         return encode_sse(_json({**self._head, "choices": [], "usage": wire_usage(usage)}))
 
 
-def _message(blocks: Iterable[Block]) -> dict[str, object]:
+def message_of(reply: Reply) -> dict[str, object]:
+    """The reply as a message, as it is told whole and as it is sent back in a later request."""
     texts: dict[str, str] = {}
     calls: list[object] = []
-    for block in blocks:
+    for block in reply.blocks:
         if block.kind == "tool_call":
             function = {"name": block.tool_name, "arguments": block.text}
             calls.append({"id": block.tool_id, "type": "function", "function": function})
@@ -246,7 +277,13 @@ def _message(blocks: Iterable[Block]) -> dict[str, object]:
         message["reasoning_content"] = texts["thinking"]
     if calls:
         message["tool_calls"] = calls
+    if reply.citations:
+        message["annotations"] = [annotation(cited) for cited in reply.citations]
     return message
+
+
+def annotation(cited: Cited) -> Annotation:
+    return Annotation("url_citation", UrlCitation(cited.start, cited.end, cited.title, cited.url))
 
 
 def wire_usage(usage: Usage) -> WireUsage:
