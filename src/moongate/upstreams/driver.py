@@ -141,7 +141,7 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
         silence = "fell silent in the middle of its reply"
         was_complete = assembler.is_complete
         packet, failure = _digest(decoder.feed(data), assembler)
-        if packet.raw:
+        if packet.raw or packet.events:
             yield packet
         if failure and not assembler.is_complete:
             raise _knowing(failure, assembler)
@@ -154,7 +154,7 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
             end = min(end, clock() + LINGER)
     else:
         packet, failure = _digest(decoder.end(), assembler)
-        if packet.raw:
+        if packet.raw or packet.events:
             yield packet
         if failure and not assembler.is_complete:
             raise _knowing(failure, assembler)

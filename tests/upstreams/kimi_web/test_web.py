@@ -16,7 +16,7 @@ from moongate.core.turn import Anchor, Turn
 from moongate.upstreams.kimi_web import kimi_web
 from moongate.upstreams.kimi_web.models import KNOWN
 from moongate.upstreams.kimi_web.site import Setting, Site
-from moongate.upstreams.kimi_web.web import ESTIMATED, KimiWeb, Refusal
+from moongate.upstreams.kimi_web.web import ESTIMATED, LENGTH, KimiWeb, Refusal
 from moongate.upstreams.upstream import Opening, Remembers, Upstream
 from moongate.wire.connect import encode_envelope
 from moongate.wire.http import Flow, HttpCall, HttpHead, HttpReply
