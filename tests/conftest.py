@@ -1,11 +1,12 @@
 """A gateway and a simulator for every test that asks for them, each on a port of its own."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
+from databases import Server, postgresql
 from harness import Gateway, Serve, served
 from moongate.simulator import Simulator, simulator
 
@@ -17,6 +18,13 @@ CODE_KEY = "sk-kimi-example-code-key"
 async def sim() -> AsyncIterator[Simulator]:
     async with simulator() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """PostgreSQL, started when the first test asks for it."""
+    with postgresql() as started:
+        yield started
 
 
 @pytest.fixture

@@ -249,11 +249,8 @@ async def test_what_was_kept_is_there_again_with_what_happened_since() -> None:
     assert not await is_there(after, "other")
 
 
-async def test_before_what_was_kept_is_read_nobody_is_told_that_there_is_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("moongate.conversations.conversations.LOADING", 0.01)
-    there = Conversations({SERVER.dialect: SERVER}, Terms())
+async def test_before_what_was_kept_is_read_nobody_is_told_that_there_is_nothing() -> None:
+    there = Conversations({SERVER.dialect: SERVER}, Terms(loading=0.01))
     with pytest.raises(GatewayError) as caught:
         await there.find(KEY)
     assert (caught.value.kind, caught.value.status) == (Kind.HISTORY_AWAY, 503)

@@ -341,11 +341,10 @@ async def test_callers_may_bring_tokens_of_their_own(sim: Simulator, serve: Serv
                 assert reply.status == 200, await reply.text()
         assert {turn.user for turn in sim.web.log} == {"eve"}
         assert user.reuses == []
-        if kind == "refresh":
-            async with serve(given) as again:
-                async with again.ask(model="k2", headers={"authorization": f"Bearer {token}"}) as reply:
-                    assert reply.status == 200
-            assert user.reuses == []
+    headers = {"authorization": f"Bearer {token}"}
+    async with serve(given) as again, again.ask(model="k2", headers=headers) as reply:
+        assert reply.status == 200
+        assert user.reuses == []
 
 
 async def test_no_token_is_told_to_anybody(sim: Simulator, serve: Serve) -> None:

@@ -1,19 +1,13 @@
 """Databases of both kinds, empty for every test."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from databases import Server
 from moongate.core.sealed import Sealed
 from moongate.storage.sql.database import Database
-from storage.databases import Server, postgresql
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with postgresql() as started:
-        yield started
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

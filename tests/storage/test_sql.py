@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from databases import PASSWORD, Server
 from moongate.conversations.record import Advanced, Change, Key, Removed, Said, Stored
 from moongate.core.sealed import Sealed
 from moongate.core.turn import Anchor
@@ -25,7 +26,6 @@ from moongate.storage.sql import migrate
 from moongate.storage.sql.conversations import READ_AT_ONCE, StoredConversations
 from moongate.storage.sql.database import Database, database_url
 from moongate.storage.sql.schema import METADATA
-from storage.databases import PASSWORD, Server
 
 AWAY = (SQLAlchemyError, OSError, TimeoutError)
 OWNER = "0f" * 16

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.typing import EventDict
 
+from databases import Server
 from moongate.conversations.record import Advanced, Change, Key, Said
 from moongate.core.sealed import Sealed
 from moongate.storage.outbox import Outbox
@@ -17,7 +18,6 @@ from moongate.storage.sql import database as sql_database
 from moongate.storage.sql.conversations import StoredConversations
 from moongate.storage.sql.database import Database
 from moongate.storage.writer import Pace, Repository, Writer
-from storage.databases import Server
 from storage.disks import no_file_beyond
 
 KEY = Key("0f" * 16, "one")

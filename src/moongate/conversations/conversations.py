@@ -25,22 +25,21 @@ from moongate.core.request import ChatRequest
 from moongate.core.turn import Anchor, Turn
 from moongate.dialects.dialect import Server
 
-LOADING = 10.0
-"""Seconds a request waits for what was kept to be read, after a start."""
-
 MOST_WAITING = 100
 """Requests that may wait for one conversation: each holds its body in memory."""
 
 
 class Terms(Struct, frozen=True):
     """How long a conversation lives when nobody uses it, in seconds; how many there may be; how large one may become,
-    and all of them together, in bytes. `patience`: seconds a request waits for its turn."""
+    and all of them together, in bytes. `patience` and `loading`: seconds a request waits for its turn, and after a
+    start for what was kept to be read."""
 
     idle: float = 3600.0
     most: int = 1000
     largest: int = 20 * 1024 * 1024
     total: int = 256 * 1024 * 1024
     patience: float = 600.0
+    loading: float = 10.0
 
 
 class Placement:
@@ -253,11 +252,11 @@ class Conversations:
 
     async def _have_loaded(self) -> None:
         try:
-            async with asyncio.timeout(LOADING):
+            async with asyncio.timeout(self.terms.loading):
                 await self._loaded.wait()
         except TimeoutError as error:
             message = "conversations cannot be read yet: the database where they are kept does not answer"
-            raise GatewayError(Kind.HISTORY_AWAY, message, retry_after=LOADING) from error
+            raise GatewayError(Kind.HISTORY_AWAY, message, retry_after=self.terms.loading) from error
 
     def _line(self, said: Said) -> Line:
         return line(self._servers[said.dialect].read(said.body))
