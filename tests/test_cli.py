@@ -147,7 +147,8 @@ def test_a_key_is_made_and_shown_once_when_it_listens_beyond_this_machine(tmp_pa
         line = next(line.strip() for line in gateway.said().splitlines() if line.startswith("  python3"))
         ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=20, check=True)
         assert "simulated" in ended.stdout
-    assert all(found[1] not in path.read_text() for path in (tmp_path / ".moongate").iterdir())
+    kept = [path for path in (tmp_path / ".moongate").rglob("*") if path.is_file()]
+    assert all(found[1].encode() not in path.read_bytes() for path in kept)
     with _started("serve", tmp_path, *beyond) as gateway:
         assert not shown.search(gateway.said())
         assert "put yours into MOONGATE_KEY" in gateway.said()
@@ -157,10 +158,20 @@ def test_the_simulator_can_be_served_by_itself_and_put_behind_the_gateway(tmp_pa
     (tmp_path / "gateway").mkdir()
     with _started("simulate", tmp_path) as simulator:
         settings = dict(re.findall(r"(KIMI_\w+)=(\S+)", simulator.said()))
-        assert set(settings) == {"KIMI_API_KEY", "KIMI_BASE_URL", "KIMI_CODE_API_KEY", "KIMI_API_BASE_URL"}
+        assert set(settings) == {
+            *("KIMI_API_KEY", "KIMI_BASE_URL", "KIMI_CODE_API_KEY", "KIMI_API_BASE_URL"),
+            *("KIMI_WEB_BASE_URL", "KIMI_WEB_AUTH_URL", "KIMI_TOKENS", "KIMI_SITE_ENABLED", "KIMI_SITE_BASE_URL"),
+        }
         with _started("serve", tmp_path / "gateway", **settings) as gateway:
             assert "moonshot-1 (moonshot), kimi-code-1 (kimi-code)" in gateway.said()
-            for model, route in (("kimi-k3", "moonshot/kimi-k3"), ("k3", "kimi-code/k3")):
+            assert "kimi-web-1 (kimi-web), kimi-site (kimi-site)" in gateway.said()
+            assert gateway.said().count("terms of use") == gateway.said().count("whoever runs it reads") == 1
+            for model, route in (
+                ("kimi-k3", "moonshot/kimi-k3"),
+                ("k3", "kimi-code/k3"),
+                ("k2", "kimi-web/k2"),
+                ("kimi-k2-instruct", "kimi-site/kimi-k2-instruct"),
+            ):
                 body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
                 with _post(gateway.url, body) as reply:
                     assert reply.headers["x-moongate-route"] == route
@@ -171,10 +182,10 @@ def test_accounts_are_checked_without_a_gateway_and_the_exit_code_says_how_they_
         settings = dict(re.findall(r"(KIMI_\w+)=(\S+)", simulator.said()))
         well = _run("check", "--json", cwd=tmp_path, **settings)
         assert (well.returncode, well.stderr) == (0, "")
-        assert [report["problem"] for report in json.loads(well.stdout)["accounts"]] == ["", ""]
+        assert [report["problem"] for report in json.loads(well.stdout)["accounts"]] == [""] * 4
     ill = _run("check", cwd=tmp_path, LANG="zh_CN.UTF-8", PYTHONUTF8="1", **settings)
     assert ill.returncode == 1
-    assert ill.stdout.count("cannot connect") == 2
+    assert ill.stdout.count("cannot connect") == 4
     assert "账号" in ill.stdout
     assert all(key not in well.stdout + ill.stdout for key in (settings["KIMI_API_KEY"], settings["KIMI_CODE_API_KEY"]))
 

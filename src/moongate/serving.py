@@ -151,6 +151,9 @@ async def _simulate(host: str, port: int) -> None:
             f"The simulator listens on {server.url}\n"
             f"  platform   KIMI_API_KEY=sk-example-key       KIMI_BASE_URL={server.url}/v1\n"
             f"  Kimi Code  KIMI_CODE_API_KEY=sk-kimi-example KIMI_API_BASE_URL={server.url}/coding\n"
+            f"  web        KIMI_WEB_BASE_URL={server.url} KIMI_WEB_AUTH_URL={server.url}\n"
+            f"             KIMI_TOKENS={server.web.user('ada').refresh_token}\n"
+            f"  site       KIMI_SITE_ENABLED=true KIMI_SITE_BASE_URL={server.url}\n"
             f"  login      moongate login kimi-code, with KIMI_CODE_OAUTH_HOST set to {server.url}\n"
             "No model is asked. Ctrl-C stops it."
         )

@@ -40,8 +40,8 @@ def _bracketed(host: str) -> str:
 def _accounts(settings: Settings, gateway: Running) -> Iterator[str]:
     if gateway.is_demo:
         yield "DEMO MODE: no credential is configured, so the built-in simulator answers and no model is asked."
-        yield "  Set KIMI_API_KEY (platform) or KIMI_CODE_API_KEY (Kimi Code), here or in .env, and start again."
-        yield "  演示模式：尚未配置任何凭据，由内置模拟器作答，不会请求真实模型。设置 KIMI_API_KEY 后重新启动即可。"
+        yield "  Set KIMI_API_KEY (platform), KIMI_CODE_API_KEY (Kimi Code) or KIMI_TOKENS (web account), and start again."
+        yield "  演示模式：尚未配置任何凭据，由内置模拟器作答，不会请求真实模型。设置后重启即可。"
     else:
         names = ", ".join(f"{account.name} ({account.provider or account.upstream})" for account in settings.accounts)
         yield f"Accounts: {names}"
@@ -49,10 +49,27 @@ def _accounts(settings: Settings, gateway: Running) -> Iterator[str]:
             key = account.credential.reveal() if account.credential else ""
             if account.upstream == "moonshot" and key.startswith("sk-kimi-"):
                 yield f"  {account.name} has a key of Kimi Code's shape, which belongs into KIMI_CODE_API_KEY."
+        for upstream in dict.fromkeys(account.upstream for account in settings.accounts):
+            yield from WARNINGS.get(upstream, ())
     if settings.callers.tokens_accepted:
-        yield "Callers may bring keys of their own: sk-kimi-… is sent to Kimi Code, other sk-… to the platform."
+        yield "Callers may bring keys of their own: sk-kimi-… is sent to Kimi Code, other sk-… to the platform, and"
+        yield "  a web account's token to the site it is of."
     if settings.unsupported:
         yield f"Set, but not supported by this version: {', '.join(settings.unsupported)}"
+
+
+WARNINGS = {
+    "kimi-web": (
+        "  kimi-web is made for people in a browser: you rely on its terms of use, for accounts of your own, and an",
+        "  account that a program uses may be barred.",
+        "  网页账号供个人在浏览器中使用：请自行遵守其服务条款，程序使用的账号可能被限制。",
+    ),
+    "kimi-site": (
+        "  kimi-site is not Moonshot's: whoever runs it reads all that is asked.",
+        "  该网站并非月之暗面运营，其运营者可以看到全部内容。",
+    ),
+}
+"""What an operator relies on, told once at the start to those who do."""
 
 
 def _keys(settings: Settings, entrance: Doors) -> Iterator[str]:

@@ -83,8 +83,8 @@ class KimiSite:
         return Opening(call, partial(AnswerDecoder, asked=asked), DIALECT, explain, answered=reply, pace=self.pace)
 
     def models(self, credential: Sealed) -> Flow[tuple[ListedModel, ...]]:
-        """It lists none; these are what its page offers."""
-        yield from ()
+        """It lists none; these are what its page offers, if that is there. Raises GatewayError where it is not."""
+        yield from self._known()
         return MODELS
 
     def standing(self, credential: Sealed) -> Flow[Standing | None]:
