@@ -40,7 +40,7 @@ def _bracketed(host: str) -> str:
 def _accounts(settings: Settings, gateway: Running) -> Iterator[str]:
     if gateway.is_demo:
         yield "DEMO MODE: no credential is configured, so the built-in simulator answers and no model is asked."
-        yield "  Set KIMI_API_KEY (platform), KIMI_CODE_API_KEY (Kimi Code) or KIMI_TOKENS (web account), and start again."
+        yield "  Set KIMI_API_KEY (platform), KIMI_CODE_API_KEY (Kimi Code) or KIMI_TOKENS (web), and start again."
         yield "  演示模式：尚未配置任何凭据，由内置模拟器作答，不会请求真实模型。设置后重启即可。"
     else:
         names = ", ".join(f"{account.name} ({account.provider or account.upstream})" for account in settings.accounts)

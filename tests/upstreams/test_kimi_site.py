@@ -240,7 +240,7 @@ async def test_it_says_what_it_is(site, transport) -> None:
         ("kimi-k2-instruct", "kimi-site", None),
     ]
     assert not isinstance(upstream, Remembers)
-    assert transport.calls == []
+    assert [call.url.rpartition("/chat")[2] for call in transport.calls] == ["/"]  # the page, to see that it is there
 
 
 def test_how_much_it_takes_can_be_changed() -> None:

@@ -1,6 +1,6 @@
 """The OpenAPI document, made from the surfaces, the schema of the wire and the table of errors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -62,8 +62,13 @@ BUFFERED_HEADER = {
 def document(chat_paths: Iterable[str], twins: Iterable[str]) -> dict[str, object]:
     """OpenAPI 3.1. `chat_paths` speak OpenAI chat; under each of `twins` the list of models is served."""
     _, components = msgspec.json.schema_components([schema.Request], ref_template=REF)
-    paths: dict[str, object] = {path: {"post": _chat()} for path in chat_paths}
+    paths: dict[str, object] = {}
+    for path in chat_paths:
+        paths[path] = {"post": _chat()}
+        paths[f"{path}/{{conversation_id}}"] = {"post": _turn()}
     for twin in twins:
+        paths[f"{twin}/v1/conversations/{{conversation_id}}"] = {"get": _conversation(), "delete": _deletion()}
+        paths[f"{twin}/v1/conversations/{{conversation_id}}/items"] = {"get": _items()}
         paths[f"{twin}/v1/models"] = {"get": _get("The models there are", _list_of_models(), keyed=True)}
         paths[f"{twin}/v1/models/{{id}}"] = {"get": _one_model()}
     paths["/"] = {"get": _get("That it runs", {"type": "object", "properties": {"status": {"const": "running"}}})}
@@ -119,6 +124,55 @@ def _chat() -> dict[str, object]:
             },
             **_refusals(ERRORS),
         },
+    }
+
+
+def _turn() -> dict[str, object]:
+    return {
+        **_chat(),
+        "summary": "The next turn of a conversation",
+        "description": "As a chat completion; what was said before is added here, and what is sent is what is new. Who "
+        "sends the history all the same doubles nothing.",
+        "parameters": [CONVERSATION, PARAMS_HEADER, BUFFERED_HEADER],
+    }
+
+
+CONVERSATION = {
+    "name": "conversation_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$"},
+    "description": "The caller's own name for the conversation; it begins with its first turn.",
+}
+
+
+def _conversation() -> dict[str, object]:
+    return _of_a_conversation("One conversation of the caller's own")
+
+
+def _deletion() -> dict[str, object]:
+    return _of_a_conversation("Delete a conversation")
+
+
+def _items() -> dict[str, object]:
+    queries: list[tuple[str, dict[str, object]]] = [
+        ("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
+        ("order", {"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
+        ("after", {"type": "string", "description": "the id of the item before the first one wanted"}),
+    ]
+    return _of_a_conversation(
+        "What was said in it", [{"name": name, "in": "query", "schema": schema} for name, schema in queries]
+    )
+
+
+def _of_a_conversation(summary: str, queries: Sequence[dict[str, object]] = ()) -> dict[str, object]:
+    operation = _get(summary, {"type": "object"}, keyed=True)
+    responses = operation["responses"]
+    kinds = (Kind.INVALID_REQUEST, Kind.UNAUTHENTICATED, Kind.UNKNOWN_CONVERSATION, Kind.HISTORY_AWAY)
+    return {
+        **operation,
+        "parameters": [CONVERSATION, *queries],
+        "responses": {**(responses if isinstance(responses, dict) else {}), **_refusals(kinds)},
     }
 
 
