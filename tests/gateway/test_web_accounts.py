@@ -198,6 +198,7 @@ async def test_an_answer_nobody_waited_for_is_stopped_and_the_next_goes_on_befor
             assert last.chat != sim.web.log[0].chat
             assert all(text in last.prompt for text in ("question one", "answer one", "question two"))
             assert "never mind" not in last.prompt
+            await until(lambda: sim.web.chat(sim.web.log[0].chat).is_deleted)
 
 
 async def test_a_chat_that_was_deleted_in_the_browser_is_begun_anew(
@@ -383,6 +384,23 @@ async def test_a_picture_somewhere_else_is_refused_by_name(gate: AbstractAsyncCo
         async with gateway.ask([part], model="k2") as reply:  # type: ignore[arg-type]
             told = await reply.json()
             assert (reply.status, told["error"]["param"]) == (400, "messages[0].content")
+
+
+async def test_a_document_is_uploaded_and_waited_for(
+    gate: AbstractAsyncContextManager[Gateway], sim: Simulator, generation: str
+) -> None:
+    async with gate as gateway:
+        file = {"filename": "report.pdf", "file_data": "data:application/pdf;base64,aGVsbG8gcmVwb3J0"}
+        await whole(gateway, [{"type": "text", "text": "Sum it up."}, {"type": "file", "file": file}])
+        (seen,) = sim.web.log[0].files
+        assert (seen.name, seen.size) == ("report.pdf", len(b"hello report"))
+
+
+async def test_the_operator_may_say_which_language_is_spoken(sim: Simulator, serve: Serve) -> None:
+    for dialect in ("rest", "connect"):
+        async with serve(environ(sim, KIMI_WEB_DIALECT=dialect)) as gateway:
+            await whole(gateway)
+        assert sim.web.log[-1].generation == dialect
 
 
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
