@@ -74,6 +74,8 @@ def bare_gateway_process(
     environ = {
         "KIMI_BASE_URL": f"{simulator_process.url}/v1",
         "KIMI_API_BASE_URL": f"{simulator_process.url}/coding",
+        "KIMI_WEB_BASE_URL": simulator_process.url,
+        "KIMI_WEB_AUTH_URL": simulator_process.url,
         "MOONGATE_HOME": str(directory / "home"),
         "MOONGATE_HEARTBEAT": "1",
         "MOONGATE_QUEUE_TIMEOUT": "0",  # so that a refusal is told as it comes, and its end is for the SDK to wait for

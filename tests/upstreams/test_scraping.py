@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
@@ -213,8 +214,8 @@ async def test_the_proxy_variables_are_obeyed(monkeypatch: pytest.MonkeyPatch) -
     assert [options["proxies"] for _, _, options in session.asked] == [{"https": "http://proxy.example:3128"}, {}]
 
 
-@pytest.mark.skipif(is_installed(), reason="cloudscraper is installed")
-def test_without_the_library_it_says_how_to_get_it() -> None:
+def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cloudscraper", None)  # which makes its import fail
     with pytest.raises(ValueError, match=r'pip install "moongate\[cloudscraper\]"'):
         ScraperTransport()
 

@@ -207,6 +207,6 @@ def _with_recovery(failure: GatewayError, seconds: float | None) -> GatewayError
 
 def _fair(error: GatewayError, account: Account) -> GatewayError:
     """A bad credential is our failure, unless the caller brought it."""
-    if account.is_callers and error.kind is Kind.CREDENTIAL_REFUSED:
+    if account.is_callers and error.kind in (Kind.CREDENTIAL_REFUSED, Kind.LOGIN_EXPIRED):
         return GatewayError(error.kind, error.message, status=401, upstream_status=error.upstream_status)
     return error
