@@ -8,63 +8,26 @@ from typing import Any
 
 import msgspec
 
-from moongate.core.abilities import Abilities
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import Anchored, Cited, Packet
-from moongate.core.prompt import Prompt
 from moongate.core.reply import Block, Reply
-from moongate.core.route import ListedModel, Route
-from moongate.core.sealed import Sealed
-from moongate.core.standing import Standing
-from moongate.core.turn import Turn
 from moongate.dialects.dialect import Decoder
 from moongate.upstreams.driver import Deadlines, converse
 from moongate.upstreams.kimi_web.refusals import explain
 from moongate.upstreams.upstream import Opening
-from moongate.wire.http import Flow, HttpCall, HttpHead
-from scripted import FOREVER, Heard, Played, Stage, asked
+from moongate.wire.http import HttpCall
+from scripted import FOREVER, Heard, Played, Stage
 
 CORPUS = Path(__file__).parent / "corpus"
 ASKED_TOKENS = 7
 TOKEN = "eyJhbGciOi.example.token"
 
 
-class Reader:
-    """An upstream whose replies are read by one decoder."""
-
-    name = "kimi-web"
-
-    def __init__(self, decoder: Callable[[], Decoder]) -> None:
-        self._decoder = decoder
-
-    def abilities(self, model: str, dialect: str) -> Abilities | None:
-        return None
-
-    def open(self, turn: Turn, route: Route, credential: Sealed) -> Flow[Opening]:
-        yield from ()
-        return Opening(HttpCall("POST", "https://kimi.example/chat"), self._read, "kimi.web", explain)
-
-    def _read(self, head: HttpHead) -> Decoder:
-        return self._decoder()
-
-    def models(self, credential: Sealed) -> Flow[tuple[ListedModel, ...]]:
-        yield from ()
-        return ()
-
-    def standing(self, credential: Sealed) -> Flow[Standing | None]:
-        yield from ()
-        return None
-
-    def group(self, model: str) -> str:
-        return "all"
-
-
 async def _packets(decoder: Callable[[], Decoder], incoming: Played) -> AsyncIterator[Packet]:
-    turn = Turn(asked(), lambda: Prompt(messages=()))
     deadlines = Deadlines(asyncio.get_running_loop().time() + FOREVER, FOREVER, FOREVER)
     deadlines = msgspec.structs.replace(deadlines, end=deadlines.first_byte)
-    route, credential = Route("kimi-web", "k3"), Sealed(TOKEN)
-    async with converse(Reader(decoder), turn, route, credential, Stage(incoming), deadlines) as spoken:
+    opening = Opening(HttpCall("POST", "https://kimi.example/chat"), lambda _: decoder(), "kimi.web", explain)
+    async with converse(opening, Stage(incoming), deadlines) as spoken:
         async for packet in spoken.packets:
             yield packet
 

@@ -16,7 +16,7 @@ from moongate.core.route import Route
 from moongate.core.sealed import Sealed
 from moongate.core.turn import Turn
 from moongate.dialects.openai_chat.server import OpenAIChat
-from moongate.upstreams.driver import Deadlines, converse
+from moongate.upstreams.driver import Deadlines, Spoken, converse, prepare
 from moongate.upstreams.moonshot import moonshot
 from moongate.upstreams.upstream import Upstream
 from moongate.wire.http import HttpCall, HttpHead, HttpReply
@@ -97,15 +97,21 @@ ROUTE = Route("moonshot", "kimi-k3")
 CREDENTIAL = Sealed("sk-example-of-the-operator")
 
 
+@asynccontextmanager
+async def conversed(turn: Turn, stage: "Stage", deadlines: Deadlines) -> AsyncIterator[Spoken]:
+    """The platform asked, and its reply as it arrives."""
+    opening = await prepare(PLATFORM, turn, ROUTE, CREDENTIAL, stage, deadlines)
+    async with converse(opening, stage, deadlines) as spoken:
+        yield spoken
+
+
 async def packets_of(
     incoming: Played, *, first_byte: float = FOREVER, stall: float = FOREVER, total: float = FOREVER, choices: int = 1
 ) -> AsyncIterator[Packet]:
     """The packets the driver makes of a reply; times in seconds from now."""
     now = asyncio.get_running_loop().time()
     deadlines = Deadlines(now + first_byte, stall, now + total)
-    async with converse(
-        PLATFORM, turned(asked(choices=choices)), ROUTE, CREDENTIAL, Stage(incoming), deadlines
-    ) as spoken:
+    async with conversed(turned(asked(choices=choices)), Stage(incoming), deadlines) as spoken:
         async for packet in spoken.packets:
             yield packet
 

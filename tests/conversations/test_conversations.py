@@ -152,7 +152,10 @@ async def test_a_chat_that_only_goes_on_from_its_last_message_is_used_once() -> 
     home = Home()
     await home.say("one", chat=Anchored("c"))
     assert (await home.say("hung up", reply=None))[1] == Anchor("kimi-web", "web-1", "c", "", covers=2)
-    assert (await home.say("two"))[1] is None
+    assert home.forgotten == ["c"]
+    assert (await home.say("two", chat=Anchored("d")))[1] is None
+    assert (await home.say("three", chat=Anchored("e")))[1] is not None
+    assert home.forgotten == ["c", "d"]
     assert all(change.anchor is None for change in home.changes if isinstance(change, Advanced))
 
 

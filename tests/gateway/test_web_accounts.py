@@ -226,6 +226,29 @@ async def test_a_conversation_that_is_deleted_here_is_deleted_there(
         await until(lambda: sim.web.chat(sim.web.log[0].chat).is_deleted)
 
 
+async def test_a_conversation_that_moves_leaves_no_chat_behind(sim: Simulator, serve: Serve, generation: str) -> None:
+    async with serve(environ(sim, "ada", "bob")) as gateway:
+        await in_conversation(gateway, "question one")
+        (first,) = sim.web.log
+        sim.web.always(WebScript(refuse="overloaded_for_free_user", refuse_when="trailer mid-text"), first.user)
+        await in_conversation(gateway, "question two")
+        last = sim.web.log[-1]
+        assert last.user != first.user
+        assert "question one" in last.prompt
+        await until(lambda: all(chat.is_deleted for chat in sim.web.chats.all.values() if chat.id != last.chat))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_was_begun_for_nothing_is_deleted(
+    gate: AbstractAsyncContextManager[Gateway], sim: Simulator, generation: str, stream: bool
+) -> None:
+    async with gate as gateway:
+        sim.web.enqueue(WebScript(refuse="permission_denied", refuse_when="http"))
+        async with gateway.ask(model="k2", stream=stream) as reply:
+            assert reply.status != 200
+        await until(lambda: all(chat.is_deleted for chat in sim.web.chats.all.values()))
+
+
 REFUSALS = [
     ("http", "unauthenticated", 502, "credential_refused"),
     ("trailer before text", "overloaded_for_free_user", 503, "overloaded"),

@@ -6,9 +6,9 @@ import pytest
 
 from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import BlockDelta, Ended, Usage
-from moongate.upstreams.driver import LINGER, REFUSAL_LIMIT, Deadlines, converse, run
+from moongate.upstreams.driver import LINGER, REFUSAL_LIMIT, Deadlines, run
 from moongate.wire.http import Flow, HttpCall, HttpHead, HttpReply
-from scripted import CREDENTIAL, JSON, PLATFORM, ROUTE, Heard, Played, Stage, asked, hear, patiently, turned
+from scripted import CREDENTIAL, JSON, PLATFORM, Heard, Played, Stage, asked, conversed, hear, patiently, turned
 
 WORD = b'data: {"id":"a","model":"m","created":1,"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n'
 FINISH = b'data: {"id":"a","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -74,7 +74,7 @@ def test_a_slow_reader_is_not_taken_for_a_silent_upstream() -> None:
         deadlines = Deadlines(1, 5, 1e9)
         told: list[object] = []
         stage = Stage(Played(WORD, 1.0, WORD, 1.0, FINISH, DONE))
-        async with converse(PLATFORM, turned(asked()), ROUTE, CREDENTIAL, stage, deadlines) as spoken:
+        async with conversed(turned(asked()), stage, deadlines) as spoken:
             async for packet in spoken.packets:
                 told += packet.events
                 await asyncio.sleep(60)
@@ -210,7 +210,7 @@ async def test_whether_a_reply_is_streamed_is_told(headers: dict[str, str] | Non
     incoming = Played(body, headers=headers) if headers else Played(body)
     stage = Stage(incoming)
     deadlines = Deadlines(*[asyncio.get_running_loop().time() + 5] * 3)
-    async with converse(PLATFORM, turned(asked()), ROUTE, CREDENTIAL, stage, deadlines) as spoken:
+    async with conversed(turned(asked()), stage, deadlines) as spoken:
         assert spoken.streamed is streamed
         assert stage.open == 1
         packets = [packet async for packet in spoken.packets]
@@ -223,7 +223,7 @@ async def test_nothing_stays_open_where_it_could_not_begin(replies: tuple[Played
     stage = Stage(*replies)
     deadlines = Deadlines(*[asyncio.get_running_loop().time() + 5] * 3)
     with pytest.raises(GatewayError):
-        async with converse(PLATFORM, turned(asked()), ROUTE, CREDENTIAL, stage, deadlines):
+        async with conversed(turned(asked()), stage, deadlines):
             pass
     assert stage.open == 0
 
@@ -235,7 +235,7 @@ async def test_a_caller_who_leaves_in_the_middle_lets_the_upstream_go() -> None:
     async def listen() -> None:
         now = asyncio.get_running_loop().time()
         deadlines = Deadlines(now + 500, 500, now + 500)
-        async with converse(PLATFORM, turned(asked()), ROUTE, CREDENTIAL, stage, deadlines) as spoken:
+        async with conversed(turned(asked()), stage, deadlines) as spoken:
             async for _ in spoken.packets:
                 said.set()
 

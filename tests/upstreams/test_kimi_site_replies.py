@@ -5,7 +5,6 @@ Each folder of the corpus holds a body as it came and what it comes to: a text o
 
 import asyncio
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from moongate.core.errors import GatewayError, Kind
 from moongate.core.events import Closed, Delta, Finished, Metered, Opened, Reading, Text, Usage
 from moongate.core.route import Route
 from moongate.core.sealed import Sealed
-from moongate.upstreams.driver import Deadlines, converse
+from moongate.upstreams.driver import Deadlines, converse, prepare
 from moongate.upstreams.kimi_site import KimiSite, answers, page
 from moongate.upstreams.kimi_site.answers import AnswerDecoder, Asked
 from moongate.wire.http import HttpHead, HttpReply
@@ -165,10 +164,8 @@ async def test_the_driver_tells_what_the_flow_has_had_and_asks_no_third_time() -
     now = asyncio.get_running_loop().time()
     deadlines = Deadlines(now + FOREVER, FOREVER, now + FOREVER)
     site = KimiSite("https://site.example", "moongate/test")
-    talk = partial(
-        converse, site, turned(asked()), Route("kimi-site", "kimi-k2-instruct"), Sealed(""), stage, deadlines
-    )
-    async with talk() as spoken:
+    opening = await prepare(site, turned(asked()), Route("kimi-site", "kimi-k2-instruct"), Sealed(""), stage, deadlines)
+    async with converse(opening, stage, deadlines) as spoken:
         packets = [packet async for packet in spoken.packets]
     assert [call.method for call in stage.calls] == ["GET", "POST"]
     assert b"".join(packet.raw for packet in packets) == body

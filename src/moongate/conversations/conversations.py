@@ -155,6 +155,9 @@ class Conversations:
 
     def _put_back(self, thread: Thread) -> None:
         """It was used until now; one of which nothing came was none."""
+        if thread.spent is not None:  # the turn came to nothing, and nobody knows what it left there
+            self._forget(thread.spent)
+            thread.spent = None
         if thread.has_ended:
             return
         if thread.said:
@@ -176,7 +179,7 @@ class Conversations:
         if anchor is not None and not (placed.keeps_beginning and anchor.covers <= placed.kept):
             anchor = None
         if anchor is not None and not anchor.message:  # it goes on from its last message, and so only once
-            thread.anchor = None
+            thread.spent, thread.anchor = anchor, None
         kept = placed.kept if placed.keeps_beginning else 0
         advance = partial(self._advance, thread, server, kept, history[kept:], anchor)
         return Placement(Turn(whole, partial(server.prompt, whole), anchor, is_kept=True), advance)
@@ -201,7 +204,8 @@ class Conversations:
         before = thread.size
         thread.become(kept, said)
         self._size += thread.size - before
-        left, thread.anchor = thread.anchor, anchor if anchor is not None and anchor.message else None
+        left, thread.anchor = thread.anchor or thread.spent, anchor if anchor is not None and anchor.message else None
+        thread.spent = None
         if reply.anchor is not None:
             there = reply.anchor
             thread.anchor = Anchor(upstream, account, there.chat, there.message, covers=len(thread.said))

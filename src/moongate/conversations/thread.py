@@ -12,13 +12,15 @@ Read = Callable[[Said], Line]
 
 class Thread:
     """`created_at` and `used_at` are in seconds since 1970; `size` in bytes. `turn` is held by the one request that may
-    change it; `waiting` counts those who hold it or want to."""
+    change it; `waiting` counts those who hold it or want to. `spent`: an anchor that was good for one turn, which is
+    under way."""
 
     def __init__(self, key: Key, now: float) -> None:
         self.key = key
         self.created_at = self.used_at = now
         self.said: list[Said] = []
         self.anchor: Anchor | None = None
+        self.spent: Anchor | None = None
         self.size = 0
         self.turn = asyncio.Lock()
         self.waiting = 0

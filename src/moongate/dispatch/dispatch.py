@@ -26,7 +26,7 @@ from moongate.pool.account import Account
 from moongate.pool.affinity import STRANGER, Session
 from moongate.pool.errands import Errands
 from moongate.pool.pool import Lease, Pool
-from moongate.upstreams.driver import Deadlines, Transport, converse, out_of_time
+from moongate.upstreams.driver import Deadlines, Transport, converse, out_of_time, prepare
 
 T = TypeVar("T")
 
@@ -144,17 +144,12 @@ class Dispatch:
         try:
             async with AsyncExitStack() as connection:
                 with search.attempt(lease, tally):
-                    told = fitted(turn, lease.route, lease.account.upstream)
+                    upstream, way = lease.account.upstream, self._transport
+                    told = fitted(turn, lease.route, upstream)
+                    opening = await prepare(upstream, told.turn, lease.route, token, way, deadlines)
+                    tally.anchored = None if turn.anchor else opening.anchored  # nothing is left yet where it was known
                     spoken = await connection.enter_async_context(
-                        converse(
-                            lease.account.upstream,
-                            told.turn,
-                            lease.route,
-                            token,
-                            self._transport,
-                            deadlines,
-                            rewriting=told.rewriting,
-                        )
+                        converse(opening, way, deadlines, rewriting=told.rewriting)
                     )
                     packets = await until_first_word(spoken.packets, tally)
                     lease.spoke()
@@ -167,6 +162,7 @@ class Dispatch:
                     spoken.opening.dialect, tally, streamed=spoken.streamed, held=packets, rest=rest, pace=pace
                 )
         finally:
+            search.left(turn, tally)
             self._leave(lease, turn, tally)
 
     def _leave(self, lease: Lease, turn: Turn, tally: Tally) -> None:

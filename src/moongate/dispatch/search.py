@@ -97,6 +97,13 @@ class Search(Struct):
             raise
         self._note(lease, began)
 
+    def left(self, turn: Turn, tally: Tally) -> None:
+        """A chat that only goes on from its last message is not to be gone on with where an attempt has left half of a
+        turn in it."""
+        is_spoilt = tally.anchored is not None and tally.reason is None
+        if turn.anchor is not None and not turn.anchor.message and is_spoilt:
+            self.turn = self.turn.anew()
+
     def began(self, lease: Lease, spoken: Spoken, notes: Sequence[str] = ()) -> None:
         """This is the reply that the caller will hear."""
         exchange = self.exchange

@@ -91,12 +91,17 @@ async def run(flow: Flow[T], transport: Transport) -> T:
         flow.close()
 
 
+async def prepare(
+    upstream: Upstream, turn: Turn, route: Route, credential: Sealed, transport: Transport, deadlines: Deadlines
+) -> Opening:
+    """All that must precede the reply. Raises GatewayError."""
+    async with _by(deadlines):
+        return await run(upstream.open(turn, route, credential), transport)
+
+
 @asynccontextmanager
 async def converse(
-    upstream: Upstream,
-    turn: Turn,
-    route: Route,
-    credential: Sealed,
+    opening: Opening,
     transport: Transport,
     deadlines: Deadlines,
     *,
@@ -108,7 +113,6 @@ async def converse(
     """
     async with AsyncExitStack() as held:
         async with _by(deadlines):
-            opening = await run(upstream.open(turn, route, credential), transport)
             incoming = await held.enter_async_context(_reply(opening, transport))
             head = incoming.head
             if not 200 <= head.status < 300:

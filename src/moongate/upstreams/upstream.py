@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from msgspec import Struct
 
 from moongate.core.abilities import Abilities
+from moongate.core.events import Anchored
 from moongate.core.route import ListedModel, Route
 from moongate.core.sealed import Sealed
 from moongate.core.standing import Standing
@@ -19,7 +20,8 @@ class Opening(Struct, frozen=True):
 
     `explain` reads a refusal and leaves nothing secret in it. `notes` say what was changed to make the request fit.
     `answered`: the reply, where it was already had; then `call` is what was asked, and is not made again. `pace`:
-    seconds between two pieces of a reply that comes in one, where it is told as a stream.
+    seconds between two pieces of a reply that comes in one, where it is told as a stream. `anchored`: where
+    the upstream remembers it, whatever becomes of the reply, where that is known before.
     """
 
     call: HttpCall
@@ -29,6 +31,7 @@ class Opening(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     answered: HttpReply | None = None
     pace: float = 0.0
+    anchored: Anchored | None = None
 
 
 class Upstream(Protocol):

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from moongate.core import estimate
 from moongate.core.abilities import Abilities
 from moongate.core.errors import GatewayError, Kind
-from moongate.core.events import Reading
+from moongate.core.events import Anchored, Reading
 from moongate.core.prompt import Media, Prompt
 from moongate.core.route import ListedModel, Route
 from moongate.core.sealed import Sealed
@@ -156,7 +156,8 @@ class KimiWeb:
             continues=asked.anchor is not None,
             chat=chat,
         )
-        return self._opening(call, caller, asked, read, (ESTIMATED,))
+        opening = self._opening(call, caller, asked, read, (ESTIMATED,))
+        return structs.replace(opening, anchored=Anchored(chat))
 
     def _opening(
         self, call: HttpCall, caller: Caller, asked: Asked, read: Callable[[], Decoder], notes: tuple[str, ...]
