@@ -243,7 +243,7 @@ async def test_what_was_begun_for_nothing_is_deleted(
     gate: AbstractAsyncContextManager[Gateway], sim: Simulator, generation: str, stream: bool
 ) -> None:
     async with gate as gateway:
-        sim.web.enqueue(WebScript(refuse="permission_denied", refuse_when="http"))
+        sim.web.always(WebScript(refuse="invalid_argument", refuse_when="http"))
         async with gateway.ask(model="k2", stream=stream) as reply:
             assert reply.status != 200
         await until(lambda: all(chat.is_deleted for chat in sim.web.chats.all.values()))
