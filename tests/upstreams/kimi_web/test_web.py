@@ -16,7 +16,7 @@ from moongate.core.turn import Anchor, Turn
 from moongate.upstreams.kimi_web import kimi_web
 from moongate.upstreams.kimi_web.models import KNOWN
 from moongate.upstreams.kimi_web.site import Setting, Site
-from moongate.upstreams.kimi_web.web import ESTIMATED, LENGTH, KimiWeb, Refusal
+from moongate.upstreams.kimi_web.web import ESTIMATED, LENGTH, KimiWeb
 from moongate.upstreams.upstream import Opening, Remembers, Upstream
 from moongate.wire.connect import encode_envelope
 from moongate.wire.http import Flow, HttpCall, HttpHead, HttpReply
@@ -309,7 +309,7 @@ def test_events_are_read_as_such() -> None:
         (json.dumps(UNAUTHENTICATED).encode(), "application/json", Kind.CREDENTIAL_REFUSED),
         (b'{"error_type":"chat.user_stream_pushing","message":"x"}', "application/json", Kind.RATE_LIMITED),
         (PAGE, "text/html; charset=utf-8", Kind.FAILED),
-        (b"", "application/json", Kind.FAILED),
+        (b"", "application/json", Kind.TRUNCATED),
     ],
 )
 def test_a_reply_that_is_no_stream_is_a_refusal(
@@ -321,14 +321,6 @@ def test_a_reply_that_is_no_stream_is_a_refusal(
         list(decoder.end())
     assert failure.value.kind is expected
     assert "example-0123456789" not in failure.value.message
-
-
-def test_a_refusal_is_read_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moongate.upstreams.kimi_web.web.REFUSAL_LIMIT", 10)
-    decoder = opened("connect", MENU)[1].decoder(HttpHead(200, {"content-type": "application/json"}))
-    assert isinstance(decoder, Refusal)
-    with pytest.raises(GatewayError):
-        list(decoder.feed(b"x" * 11))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A Kimi account as a person uses it in the browser, spoken to in whichever generation its site speaks."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
@@ -10,17 +10,17 @@ from msgspec import Struct, structs
 from moongate.core import estimate
 from moongate.core.abilities import Abilities
 from moongate.core.errors import GatewayError, Kind
-from moongate.core.events import Anchored, Reading
+from moongate.core.events import Anchored
 from moongate.core.prompt import Media, Prompt
 from moongate.core.route import ListedModel, Route
 from moongate.core.sealed import Sealed
 from moongate.core.standing import Standing
 from moongate.core.turn import Anchor, Turn
-from moongate.dialects.dialect import Decoder, Explain
+from moongate.dialects.dialect import Decoder
 from moongate.upstreams.kimi_web import connect_call, files, models, rest_call, standing
 from moongate.upstreams.kimi_web.citations import Marks
 from moongate.upstreams.kimi_web.connect import ConnectDecoder
-from moongate.upstreams.kimi_web.headers import JSON, Caller
+from moongate.upstreams.kimi_web.headers import Caller
 from moongate.upstreams.kimi_web.models import Menu, Wish
 from moongate.upstreams.kimi_web.refusals import explain, of_a_continued_chat
 from moongate.upstreams.kimi_web.rest import RestDecoder
@@ -36,9 +36,6 @@ LENGTH = 262_144 * estimate.CHARACTERS_A_TOKEN
 ABILITIES = Abilities(media=frozenset({"image", "file"}), can_think=True, length=LENGTH)
 
 ESTIMATED = "usage is an estimate: the site counts no tokens"
-
-REFUSAL_LIMIT = 1024 * 1024
-"""Bytes read of a refusal."""
 
 
 class Asked(Struct, frozen=True):
@@ -164,7 +161,7 @@ class KimiWeb:
     ) -> Opening:
         plain = partial(self._explain, caller)
         explained = of_a_continued_chat(plain) if asked.anchor else plain
-        return Opening(call, partial(_decoder, explained, read), DIALECT, explained, notes)
+        return Opening(call, lambda _: read(), DIALECT, explained, notes)  # what is no stream is told by its first byte
 
     def _caller(self, credential: Sealed) -> Caller:
         return Caller(self._base_url, self._user_agent, credential)
@@ -179,28 +176,6 @@ class KimiWeb:
             message = f"{error.message}: {self._base_url} was asked"
             return GatewayError(error.kind, message, upstream_status=error.upstream_status)
         return error
-
-
-class Refusal:
-    """Reads a reply that began with 200 and is no stream: an error under a wrong status, or a web page."""
-
-    def __init__(self, explain: Explain, head: HttpHead) -> None:
-        self._explain = explain
-        self._head = head
-        self._body = b""
-
-    def feed(self, data: bytes) -> Iterator[Reading]:
-        self._body += data
-        if len(self._body) > REFUSAL_LIMIT:
-            raise self._explain(self._head, self._body)
-        yield from ()
-
-    def end(self) -> Iterator[Reading]:
-        raise self._explain(self._head, self._body)
-
-
-def _decoder(explain: Explain, read: Callable[[], Decoder], head: HttpHead) -> Decoder:
-    return Refusal(explain, head) if head.media_type in (JSON, "text/html") else read()
 
 
 def _asked(turn: Turn, route: Route) -> Asked:
