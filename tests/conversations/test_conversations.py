@@ -230,6 +230,38 @@ async def test_what_is_deleted_in_the_middle_of_a_turn_does_not_come_back() -> N
     assert home.forgotten == ["c", "c2"]
 
 
+async def test_who_waits_for_one_that_is_deleted_begins_another() -> None:
+    home = Home()
+    await home.say("one")
+    async with home.there.turn(KEY, SERVER, asked()):
+        waiting = asyncio.create_task(home.say("two", reply="second"))
+        await asyncio.sleep(0)
+        await home.there.remove(KEY)
+    assert await waiting == (["two"], None)
+    assert [message.text for message in await home.there.messages(KEY)] == ["two", "second"]
+
+
+async def test_who_gives_up_waiting_takes_nothing_from_whose_turn_it_is() -> None:
+    home = Home()
+    await home.say("one", chat=Anchored("c"))
+    async with home.there.turn(KEY, SERVER, asked()) as placement:
+        waiting = asyncio.create_task(home.say("two"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert home.forgotten == []
+        reply = Reply("r", "m", 0, (Block("text", "ok"),), "stop", None, anchor=Anchored("c"))
+        placement.advance(reply, *WEB)
+    assert home.forgotten == []
+
+
+async def test_there_is_room_for_the_one_that_is_asked_for_whatever_else_is_in_use() -> None:
+    home = Home(most=1)
+    async with home.there.turn(Key("ada", "other"), SERVER, asked()):
+        await home.say("one", reply="first")
+        assert (await home.say("two"))[0] == ["one", "first", "two"]
+
+
 async def test_several_answers_are_no_turn_of_a_conversation() -> None:
     with pytest.raises(GatewayError) as caught:
         async with Home().there.turn(KEY, SERVER, asked(choices=2)):

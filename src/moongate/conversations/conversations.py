@@ -135,29 +135,43 @@ class Conversations:
     @asynccontextmanager
     async def _held(self, key: Key) -> AsyncIterator[Thread]:
         """The conversation, which nobody else may change. Raises GatewayError (CONVERSATION_BUSY)."""
+        patience = asyncio.get_running_loop().time() + self.terms.patience
+        while True:
+            async with self._in_turn(key, patience) as thread:
+                if not thread.has_ended:  # else it was deleted while this waited, and another has begun
+                    yield thread
+                    return
+
+    @asynccontextmanager
+    async def _in_turn(self, key: Key, patience: float) -> AsyncIterator[Thread]:
         thread = self._thread(key)
         if thread.waiting > MOST_WAITING:
             raise _busy(f"{MOST_WAITING} requests wait for this conversation already")
         thread.waiting += 1
+        self.sweep()
         try:
             try:
-                async with asyncio.timeout(self.terms.patience):
+                async with asyncio.timeout_at(patience):
                     await thread.turn.acquire()
             except TimeoutError as error:
                 raise _busy("another request on this conversation took too long") from error
             try:
                 yield thread
             finally:
+                self._settle(thread)
                 thread.turn.release()
         finally:
             thread.waiting -= 1
             self._put_back(thread)
 
-    def _put_back(self, thread: Thread) -> None:
-        """It was used until now; one of which nothing came was none."""
-        if thread.spent is not None:  # the turn came to nothing, and nobody knows what it left there
+    def _settle(self, thread: Thread) -> None:
+        """A turn that came to nothing may have left anything where it was to be remembered."""
+        if thread.spent is not None:
             self._forget(thread.spent)
             thread.spent = None
+
+    def _put_back(self, thread: Thread) -> None:
+        """It was used until now; one of which nothing came was none."""
         if thread.has_ended:
             return
         if thread.said:
@@ -223,7 +237,6 @@ class Conversations:
         if thread is None:
             thread = Thread(key, now)
         self._use(thread, now)
-        self.sweep()
         return thread
 
     def _use(self, thread: Thread, now: float) -> None:
