@@ -49,6 +49,7 @@ async def test_the_caller_sends_what_is_new_and_the_upstream_gets_all(
         await say(gateway, f"question {number}", stream=stream)
     asked = [text for number in range(4) for text in (f"question {number}", f"answer {number}")][:-1]
     assert asked_last(sim) == asked
+    assert {record["gen_ai.conversation.id"] for record in gateway.records()} <= {"trip"}
 
 
 async def test_who_sends_the_history_all_the_same_doubles_nothing(gateway: Gateway, sim: Simulator) -> None:

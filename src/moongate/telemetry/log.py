@@ -121,6 +121,7 @@ def facts(record: Record) -> dict[str, object]:
         "caller": exchange.caller.name if exchange.caller else None,
         "caller_kind": exchange.caller.kind if exchange.caller else None,
         "gen_ai.request.model": exchange.model or None,
+        "gen_ai.conversation.id": exchange.conversation or None,
         "stream": exchange.stream if exchange.model else None,
         "route": str(exchange.route) if exchange.route else None,
         "account": exchange.account or None,
