@@ -78,12 +78,11 @@ rpm = 100
     assert found.accounts[0].auth_url == "https://auth.kimi.ai"
 
 
-async def test_only_calls_to_the_site_go_another_way() -> None:
+async def test_only_calls_that_ask_for_it_go_another_way() -> None:
     usual, other = Stage(Played(b"usual", headers=JSON)), Stage(Played(b"other", headers=JSON))
-    junction = Junction(usual, {"https://site.example": other})
+    junction = Junction(usual, {"kimi-site": other})
     replies: list[HttpReply] = [
-        await junction.fetch(HttpCall("GET", url))
-        for url in ("https://site.example/chat/", "https://site.example.org/chat/")
+        await junction.fetch(HttpCall("GET", "https://site.example/", via=via)) for via in ("kimi-site", "")
     ]
     assert [reply.body for reply in replies] == [b"other", b"usual"]
 
@@ -107,4 +106,4 @@ async def test_the_library_for_such_sites_is_used_where_it_is_wanted(
         assert isinstance(way, Junction) is is_scraped
         assert way is stage or isinstance(way, Junction)
         if isinstance(way, Junction):
-            assert isinstance(way._way(HttpCall("GET", "https://kimi-ai.chat/chat/")), ScraperTransport)
+            assert isinstance(way._way(HttpCall("GET", "https://kimi-ai.chat/", via="kimi-site")), ScraperTransport)

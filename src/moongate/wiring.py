@@ -24,6 +24,7 @@ from moongate.upstreams.driver import Transport
 from moongate.upstreams.junction import Junction
 from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.kimi_code.login import Identity, command, renew
+from moongate.upstreams.kimi_site import NAME as SITE
 from moongate.upstreams.kimi_site import KimiSite
 from moongate.upstreams.kimi_web.claims import bare, claims_of
 from moongate.upstreams.kimi_web.renewal import first
@@ -191,11 +192,11 @@ DEFAULT_SITE = "https://www.kimi.com"
 async def way_of(settings: Settings, held: AsyncExitStack, transport: Transport) -> Transport:
     """How upstreams are reached: by `transport`, but the third-party site by the library made for such sites, where it
     is wanted and installed. Raises ValueError where it is wanted and not installed."""
-    sites = {account.base_url for account in settings.accounts if account.upstream == "kimi-site" and account.base_url}
+    has_site = any(account.upstream == SITE for account in settings.accounts)
     wanted = settings.site.by_scraper
-    if not sites or wanted is False or (wanted is None and not is_installed()):
+    if not has_site or wanted is False or (wanted is None and not is_installed()):
         return transport
-    return Junction(transport, dict.fromkeys(sites, await held.enter_async_context(ScraperTransport())))
+    return Junction(transport, {SITE: await held.enter_async_context(ScraperTransport())})
 
 
 def _is_access(token: Sealed) -> bool:

@@ -1,4 +1,4 @@
-"""Two transports behind one: most calls go by the usual one, those to certain places by another."""
+"""Several transports behind one: most calls go by the usual one, those that name another by that."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -8,7 +8,7 @@ from moongate.wire.http import HttpCall, HttpReply
 
 
 class Junction:
-    """`others`: by what the addresses begin with that they serve."""
+    """`others`: by the names under which calls ask for them."""
 
     def __init__(self, usual: Transport, others: Mapping[str, Transport]) -> None:
         self._usual = usual
@@ -22,4 +22,4 @@ class Junction:
         return self._way(call).stream(call)
 
     def _way(self, call: HttpCall) -> Transport:
-        return next((other for base, other in self._others.items() if call.url.startswith(f"{base}/")), self._usual)
+        return self._others.get(call.via, self._usual)

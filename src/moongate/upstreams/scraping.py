@@ -149,9 +149,10 @@ class _Errand:
         except GatewayError as error:
             failure = error
         except self._library.gave_up as error:
-            failure = GatewayError(Kind.FAILED, f"a bot challenge the library could not pass: {type(error).__name__}")
+            message = f"a bot challenge the library could not pass: {type(error).__name__}"
+            failure = GatewayError(Kind.CHALLENGED, message)
         except OSError as error:  # the base of all that `requests` raises
-            failure = _failure(error)
+            failure = _failure(error, self._call.url)
         else:
             self.reply.set_result(reply)
         finally:
@@ -232,15 +233,15 @@ FAILURES = (
     ("ChunkedEncodingError", Kind.TRUNCATED, "the connection to the upstream broke"),
     ("ContentDecodingError", Kind.PROTOCOL, "the upstream answered with malformed HTTP"),
     ("InvalidURL", Kind.MISDIRECTED, "the base URL or the proxy's URL is malformed"),
-    ("ConnectionError", Kind.UNREACHABLE, "the upstream could not be reached"),
+    ("ConnectionError", Kind.UNREACHABLE, "cannot connect to {host}"),
 )
-"""By the names of `requests`' errors, which need not be installed; of each the first that fits."""
+"""By the names of `requests`' errors, which need not be installed; the first that fits. `host` has its port with it."""
 
 
-def _failure(error: OSError) -> GatewayError:
+def _failure(error: OSError, url: str) -> GatewayError:
     """Told in words of our own: the library's hold URLs, and with them what stands in those."""
     names = {base.__name__ for base in type(error).__mro__}
     for name, kind, message in FAILURES:
         if name in names:
-            return GatewayError(kind, message)
+            return GatewayError(kind, message.format(host=URL(url).authority))
     return GatewayError(Kind.UNREACHABLE, f"the upstream could not be reached: {type(error).__name__}")

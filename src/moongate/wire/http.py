@@ -10,7 +10,8 @@ T = TypeVar("T")
 
 class HttpCall(Struct, frozen=True):
     """`after`: seconds to wait before it is made, for who asks again whether something is done. `patience`: seconds it
-    may take where its reply is fetched whole, 0 for the usual."""
+    may take where its reply is fetched whole, 0 for the usual. `via`: the name of a transport of its own, empty for the
+    usual one."""
 
     method: str
     url: str
@@ -18,6 +19,7 @@ class HttpCall(Struct, frozen=True):
     body: bytes = b""
     after: float = 0.0
     patience: float = 0.0
+    via: str = ""
 
     def __repr__(self) -> str:
         """Without the headers, among which is a credential."""

@@ -118,7 +118,7 @@ class KimiSite:
         if nonce := self._nonce.at(self._clock()):
             return nonce
         headers = {**self._headers(), "accept": "text/html", "cache-control": "no-cache"}
-        reply = yield HttpCall("GET", f"{self._base_url}/chat/", headers, patience=PAGE_PATIENCE)
+        reply = yield HttpCall("GET", f"{self._base_url}/chat/", headers, patience=PAGE_PATIENCE, via=NAME)
         nonce = page.read(reply)
         self._nonce.learn(nonce, self._clock())
         return nonce
@@ -133,7 +133,8 @@ class KimiSite:
         }
         fields = {"action": "kimi_send_message", "nonce": nonce, **form}
         body = urlencode(fields, errors="replace").encode()
-        return HttpCall("POST", f"{self._base_url}/wp-admin/admin-ajax.php", headers, body, patience=PATIENCE)
+        url = f"{self._base_url}/wp-admin/admin-ajax.php"
+        return HttpCall("POST", url, headers, body, patience=PATIENCE, via=NAME)
 
     def _headers(self) -> dict[str, str]:
         return {"user-agent": self._user_agent, "accept-encoding": "identity"}
