@@ -14,7 +14,7 @@ from moongate.core.sealed import Sealed
 from moongate.pool.account import Account
 from moongate.pool.credentials import Credential, FixedKey
 from moongate.pool.login import Login
-from moongate.pool.own import Place
+from moongate.pool.own import Place, Use, by_key
 from moongate.settings import AccountSetting, Settings
 from moongate.settings.tree import Web
 from moongate.simulator import simulator
@@ -57,7 +57,8 @@ class Wiring:
         self._held = held
         self._simulator = ""
         self._logins: dict[Path, Login] = {}
-        self._brought: OrderedDict[Path, Login] = OrderedDict()
+        self._guests: OrderedDict[Path, Login] = OrderedDict()
+        self._leaving: set[asyncio.Future[None]] = set()
         self._seals: dict[Sealed | None, Seal] = {}
         self._sites: dict[tuple[object, ...], Upstream] = {}
 
@@ -69,18 +70,17 @@ class Wiring:
 
     def places(self, settings: Settings) -> Mapping[str, Place]:
         """Where the credentials that callers bring are used."""
-        web = settings.web
         return {
-            "moonshot": Place(moonshot(settings.platform_url, settings.user_agent)),
-            "kimi-code": Place(kimi_code(settings.code_url, settings.user_agent)),
-            "kimi-web": Place(
-                self._web(web.base_url, web, settings), partial(self._brought_token, settings), max_concurrency=1
-            ),
+            "moonshot": by_key(moonshot(settings.platform_url, settings.user_agent)),
+            "kimi-code": by_key(kimi_code(settings.code_url, settings.user_agent)),
+            "kimi-web": partial(self._brought, settings),
         }
 
     async def close(self) -> None:
         """A renewal that is under way is let end: cut off, it may cost a login."""
-        await asyncio.gather(*(login.close() for login in (*self._logins.values(), *self._brought.values())))
+        await asyncio.gather(
+            *(login.close() for login in (*self._logins.values(), *self._guests.values())), *self._leaving
+        )
 
     def _account(self, setting: AccountSetting, settings: Settings) -> Account:
         return Account(
@@ -102,7 +102,7 @@ class Wiring:
                 return kimi_code(base_url, settings.user_agent)
             case "kimi-web":
                 web = settings.web
-                return self._web(_hosts(setting, web)[0], replace(web, dialect=setting.dialect), settings)
+                return self._web(_hosts_of(setting, web)[0], replace(web, dialect=setting.dialect), settings)
             case "kimi-site":
                 site = settings.site
                 made = partial(KimiSite, base_url, settings.user_agent, pace=site.pace, length=site.length)
@@ -130,8 +130,8 @@ class Wiring:
         key = setting.credential or Sealed("")
         if setting.upstream != "kimi-web":
             return FixedKey(key)
-        base_url, auth_url = _hosts(setting, settings.web)
         token = Sealed(bare(key.reveal()))
+        base_url, auth_url = _hosts_of(setting, settings.web)
         if _is_access(token):
             return FixedKey(token)
         path = file_of_token(settings.home, token)
@@ -139,19 +139,28 @@ class Wiring:
             self._logins[path] = self._web_login(path, token, setting.name, base_url, auth_url, settings)
         return self._logins[path]
 
-    def _brought_token(self, settings: Settings, brought: Sealed) -> Credential:
-        token = Sealed(bare(brought.reveal()))
+    def _brought(self, settings: Settings, brought: Sealed) -> Use:
+        token, web = Sealed(bare(brought.reveal())), settings.web
+        base_url, auth_url = _hosts(token, web.base_url, web.auth_url)
+        upstream = self._web(base_url, web, settings)
         if _is_access(token):
-            return FixedKey(token)
+            return Use(upstream, FixedKey(token), max_concurrency=1)
         path = file_of_token(settings.home, token)
-        login = self._logins.get(path) or self._brought.get(path)
+        login = self._logins.get(path) or self._guests.get(path)
         if login is None:
-            web = settings.web
-            login = self._web_login(path, token, f"of a caller {token}", web.base_url, web.auth_url, settings)
-            self._brought[path] = login
-            if len(self._brought) > MOST_BROUGHT:
-                self._brought.popitem(last=False)
-        return login
+            name = f"of a caller {token}"
+            login = self._web_login(path, token, name, base_url, auth_url, settings, lock=f"brought-{path.name[:2]}")
+        if path not in self._logins:
+            self._keep_guest(path, login)
+        return Use(upstream, login, max_concurrency=1)
+
+    def _keep_guest(self, path: Path, login: Login) -> None:
+        self._guests[path] = login
+        self._guests.move_to_end(path)
+        if len(self._guests) > MOST_BROUGHT:
+            _, gone = self._guests.popitem(last=False)
+            self._leaving.add(leaving := asyncio.ensure_future(gone.close()))
+            leaving.add_done_callback(self._leaving.discard)
 
     def _login(self, path: Path, name: str, settings: Settings) -> Login:
         file = GrantFile(path, self._seal(settings), oauth_host=settings.code_oauth_host)
@@ -163,9 +172,17 @@ class Wiring:
         return Login(file, renewal, self._transport, again=f"run `{command(name)}`")
 
     def _web_login(
-        self, path: Path, token: Sealed, name: str, base_url: str, auth_url: str, settings: Settings
+        self,
+        path: Path,
+        token: Sealed,
+        name: str,
+        base_url: str,
+        auth_url: str,
+        settings: Settings,
+        *,
+        lock: str = "",
     ) -> Login:
-        file = GrantFile(path, self._seal(settings), upstream="kimi-web", oauth_host=auth_url)
+        file = GrantFile(path, self._seal(settings), upstream="kimi-web", oauth_host=auth_url, lock=lock)
         store = Seeded(file, first(token.reveal()), name)
 
         def renewal(grant: Grant) -> Flow[Grant]:
@@ -177,10 +194,13 @@ class Wiring:
         return self._seals.setdefault(settings.secret, Seal(settings.secret))  # one, as it takes its time for a key
 
 
-def _hosts(setting: AccountSetting, web: Web) -> tuple[str, str]:
+def _hosts_of(setting: AccountSetting, web: Web) -> tuple[str, str]:
+    return _hosts(setting.credential, setting.base_url or web.base_url, setting.auth_url or web.auth_url)
+
+
+def _hosts(token: Sealed | None, base_url: str, auth_url: str) -> tuple[str, str]:
     """The site and its login server: what the token says of itself, where nothing else was configured."""
-    base_url, auth_url = setting.base_url or web.base_url, setting.auth_url or web.auth_url
-    claims = claims_of(setting.credential.reveal()) if setting.credential else None
+    claims = claims_of(token.reveal()) if token else None
     if base_url != DEFAULT_SITE or claims is None:
         return base_url, auth_url
     return next((HOSTS[site] for site in claims.audience if site in HOSTS), (base_url, auth_url))

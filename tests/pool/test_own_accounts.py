@@ -5,13 +5,13 @@ import pytest
 from moongate.core.identity import Caller
 from moongate.core.sealed import Sealed
 from moongate.pool.credentials import FixedKey
-from moongate.pool.own import OwnAccounts, Place
+from moongate.pool.own import OwnAccounts, by_key
 from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.moonshot import moonshot
 
 PLATFORM = moonshot("https://p/v1", "test")
 CODING = kimi_code("https://c/v1", "test")
-OWN = OwnAccounts({"moonshot": Place(PLATFORM), "kimi-code": Place(CODING)})
+OWN = OwnAccounts({"moonshot": by_key(PLATFORM), "kimi-code": by_key(CODING)})
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_credential_is_known_by_its_shape(text: str, is_one: bool) -> None:
 
 
 def test_a_credential_of_an_upstream_that_is_not_used_is_none() -> None:
-    platform_only = OwnAccounts({"moonshot": Place(PLATFORM)})
+    platform_only = OwnAccounts({"moonshot": by_key(PLATFORM)})
     assert platform_only.is_credential("sk-abc")
     assert not platform_only.is_credential("sk-kimi-abc")
 

@@ -118,6 +118,8 @@ class Json:
             return str(error)[:200]
         except RecursionError:
             return "it is nested too deeply"
+        except ArithmeticError:
+            return "a number in it is too large"
         return "" if isinstance(value, dict) else "it is no object"
 
 

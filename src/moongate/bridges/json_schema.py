@@ -47,6 +47,10 @@ class Validator(Protocol):
     def iter_errors(self, instance: object) -> Iterator[ValidationError]: ...
 
 
+BROKEN = (Unresolvable, ValueError, TypeError, AttributeError, LookupError)
+"""What the library raises on schemas that its own meta-schemas let pass, such as a reference into a number."""
+
+
 class _TooCostly(Exception):  # noqa: N818  # told as a GatewayError
     pass
 
@@ -69,6 +73,8 @@ class Schema:
             raise _unusable(f"{error.json_path}: {error.message[:200]}") from error
         except (msgspec.DecodeError, UnicodeError) as error:
             raise _unusable(str(error)) from error
+        except BROKEN as error:
+            raise _unusable(f"it cannot be followed: {str(error)[:200]}") from error
         except RecursionError as error:
             raise _unusable("it is nested too deeply, or refers to itself without end") from error
 
@@ -76,15 +82,15 @@ class Schema:
         """What is wrong with `value`, in a few words and without repeating it; empty where it fits.
 
         Raises GatewayError (INVALID_REQUEST) where that is too much work to find out, RecursionError where `value` is
-        nested too deeply.
+        nested too deeply, ArithmeticError where a number in it is too large.
         """
         validator = _bounded(self._draft, has_patterns=_has_patterns(self._schema))
         try:
             error = next(validator(self._schema).iter_errors(value), None)
         except _TooCostly as failure:
             raise _unusable("it takes too long to check an answer against it") from failure
-        except Unresolvable as failure:
-            raise _unusable(f"a reference leads nowhere: {str(failure)[:200]}") from failure
+        except BROKEN as failure:
+            raise _unusable(f"it cannot be followed: {str(failure)[:200]}") from failure
         return "" if error is None else f"{str(error.json_path)[:100]} breaks the schema's {error.validator}"
 
 
@@ -128,7 +134,7 @@ def _resolve(schema: object, draft: str, references: Iterable[str]) -> None:
     for to in references:
         try:
             resolver.lookup(to)
-        except Unresolvable as error:
+        except BROKEN as error:
             raise _unusable(f"{to[:100]!r} leads nowhere") from error
 
 

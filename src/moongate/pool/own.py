@@ -1,6 +1,7 @@
 """Accounts that callers bring along: their own upstream credentials, told apart by their shape."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -27,12 +28,21 @@ WEB = "kimi-web"
 """Whose tokens are no keys, and are told by what they say of themselves."""
 
 
-class Place(Struct, frozen=True):
-    """Where callers' credentials of one kind are used, and how. `credential`: what is made of one."""
+class Use(Struct, frozen=True):
+    """Where a caller's credential is used, and how."""
 
     upstream: Upstream
-    credential: Callable[[Sealed], Credential] = FixedKey
+    credential: Credential
     max_concurrency: int | None = None
+
+
+Place: TypeAlias = Callable[[Sealed], Use]
+"""What is made of a credential of one kind."""
+
+
+def by_key(upstream: Upstream) -> Place:
+    """Shown as it came."""
+    return lambda token: Use(upstream, FixedKey(token))
 
 
 class OwnAccounts:
@@ -45,16 +55,16 @@ class OwnAccounts:
 
     def accounts(self, caller: Caller) -> tuple[Account, ...]:
         found = ((token, self._place(token.reveal())) for token in caller.tokens)
+        uses = ((number, place(token)) for number, (token, place) in enumerate(found, 1) if place is not None)
         return tuple(
             Account(
                 _name(number, caller),
-                place.upstream,
-                place.credential(token),
-                max_concurrency=place.max_concurrency,
+                use.upstream,
+                use.credential,
+                max_concurrency=use.max_concurrency,
                 is_callers=True,
             )
-            for number, (token, place) in enumerate(found, 1)
-            if place is not None
+            for number, use in uses
         )
 
     def _place(self, text: str) -> Place | None:

@@ -47,13 +47,17 @@ class Kept(Struct, frozen=True):
 
 
 class GrantFile:
-    """`oauth_host`: who granted the login; once one has been loaded, who granted that."""
+    """`oauth_host`: who granted the login; once one has been loaded, who granted that. `lock`: the name of a lock that
+    it shares with others, for logins that anybody may bring; else it has its own."""
 
-    def __init__(self, path: Path, seal: Seal, *, upstream: str = "kimi-code", oauth_host: str = "") -> None:
+    def __init__(
+        self, path: Path, seal: Seal, *, upstream: str = "kimi-code", oauth_host: str = "", lock: str = ""
+    ) -> None:
         self.path = path
         self.upstream = upstream
         self.oauth_host = oauth_host
         self.seal = seal
+        self._lock = lock
 
     @property
     def name(self) -> str:
@@ -91,7 +95,7 @@ class GrantFile:
     async def lock(self) -> AsyncIterator[None]:
         """Nobody else is in such a block, in this process or another. Raises TimeoutError after `LOCK_WITHIN`, OSError
         where there can be no lock."""
-        path = self.path.with_name(f".{self.name}.lock")
+        path = self.path.with_name(f".{self._lock or self.name}.lock")
         # Taken in one thread and given back in another; each block has a lock of its own, or they would nest.
         lock = filelock.FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
         deadline = time.monotonic() + LOCK_WITHIN

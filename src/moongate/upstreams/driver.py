@@ -77,13 +77,18 @@ class Spoken(Struct, frozen=True):
 
 
 async def run(flow: Flow[T], transport: Transport) -> T:
-    """Carry a flow to its end. Raises what the flow and the transport raise."""
+    """Carry a flow to its end. A call that fails is the flow's to deal with, where it can. Raises GatewayError."""
     try:
         call = next(flow)
         while True:
             if call.after:
                 await asyncio.sleep(call.after)
-            call = flow.send(await transport.fetch(call))
+            try:
+                reply = await transport.fetch(call)
+            except GatewayError as error:
+                call = flow.throw(error)
+            else:
+                call = flow.send(reply)
     except StopIteration as stop:
         value: T = stop.value
         return value

@@ -88,9 +88,10 @@ def claims_of(token: str) -> Claims | None:
 
 
 def is_web_token(text: str) -> bool:
-    """Whether a credential is one of the web site's, by its shape."""
+    """Whether a credential is one of the web site's, by what it says. All that were captured name the app; a token that
+    does not is somebody else's, and must not be sent there."""
     claims = claims_of(text)
-    return claims is not None and (claims.app == APP or claims.kind is not None)
+    return claims is not None and claims.app == APP and claims.kind is not None
 
 
 def _payload(token: str) -> Members:

@@ -17,7 +17,15 @@ from moongate.upstreams.kimi_web.answers import members, said, word
 from moongate.upstreams.kimi_web.blocks import Blocks
 from moongate.upstreams.kimi_web.citations import Marks
 from moongate.upstreams.kimi_web.refusals import SAID_OK, of_a_continued_chat
-from moongate.upstreams.kimi_web.schema import Block, Event, Message, is_failure, read_blocks, read_event
+from moongate.upstreams.kimi_web.schema import (
+    Block,
+    Event,
+    Message,
+    is_failure,
+    read_blocks,
+    read_event,
+    says_something,
+)
 from moongate.upstreams.kimi_web.search import read_refs, read_search, read_tool
 from moongate.upstreams.kimi_web.telling import Telling, nothing
 from moongate.upstreams.kimi_web.unframed import Unframed
@@ -92,7 +100,7 @@ class Replying:
 
     def _event(self, event: Event) -> Iterator[Delta]:
         self._refuse(event.exception)
-        if said(event.error):
+        if says_something(event.error):
             raise self._failure(b'{"error":%b}' % bytes(event.error))
         if event.chat and event.chat.id:
             self._chat = event.chat.id
@@ -103,7 +111,7 @@ class Replying:
             yield from self._block(event.block, event.op or "set", event.paths)
         if search := members(members(event.ref).get("search")):
             read_search(self._telling.pages, search, is_mirror=True)
-        if event.notification and _FILTER.search((event.notification.type or "").upper()):
+        if event.notification and _FILTER.search(str(event.notification.type or "").upper()):
             self._was_filtered = True
         if event.done is not UNSET and event.done not in (None, False):  # it is {}, which is false as well
             self._is_done = True
@@ -120,6 +128,7 @@ class Replying:
         if name and name == self._answer:
             self._status = message.status or self._status
             for block in read_blocks(message.blocks):
+                self._refuse(block.exception)
                 if block.id is not None:
                     yield from self._block(block, "set", ())
         if name in (self._answer, "") and not role.endswith("user"):
@@ -145,7 +154,8 @@ class Replying:
     def _refuse(self, exception: Raw) -> None:
         """Raises what an exception stands for; one with an empty error is none."""
         told = said(exception)
-        if told and (told.get("error") or "error" not in told):
+        is_empty = "error" in told and not told["error"]
+        if says_something(exception) and not is_empty:
             raise self._failure(b'{"exception":%b}' % bytes(exception))
 
     def _failure(self, body: bytes) -> GatewayError:

@@ -34,11 +34,13 @@ NO_K1_5 = "k1.5 is not served by this site any more: its default model answers"
 
 
 class Wish(Struct, frozen=True):
-    """What a model's name asks for. `thinking`: None where the name says nothing of it."""
+    """What a model's name asks for. `thinking`: None where the name says nothing of it. `name`: all of it, for a model
+    that is called by what would be an ending."""
 
     base: str
     thinking: bool | None = None
     search: bool = True
+    name: str = ""
 
 
 class Entry(Struct, frozen=True):
@@ -130,7 +132,7 @@ def wish(name: str) -> Wish:
         elif base.endswith(THINKING):
             base, thinking = base.removesuffix(THINKING), True
         else:
-            return Wish(base, thinking, search is not False)
+            return Wish(base, thinking, search is not False, name)
 
 
 def _variants(name: str, *, can_think: bool) -> Iterator[str]:
@@ -201,7 +203,7 @@ def chosen(menu: Menu | None, wish: Wish) -> Choice:
 def _named(menu: Menu, wish: Wish) -> Entry | None:
     """One that is called `…-thinking` by the site itself (2026-05) comes before the other told to think."""
     own = menu.named(f"{wish.base}{THINKING}") if wish.thinking else None
-    return own or menu.named(wish.base)
+    return own or menu.named(wish.base) or menu.named(wish.name)
 
 
 def _choice(entry: Entry, note: str = "") -> Choice:

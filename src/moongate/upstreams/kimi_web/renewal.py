@@ -42,8 +42,8 @@ Verdict: TypeAlias = Literal["refused", "absent", "passing"]
 
 
 class Miss(Struct, frozen=True):
-    """An answer with no tokens in it. `refused`: this login is not good; `absent`: nobody renews logins there;
-    `passing`: it may do so another time."""
+    """An answer with no tokens in it, or none at all (`status` 0). `refused`: this login is not good; `absent`: nobody
+    renews logins there; `passing`: it may do so another time."""
 
     verdict: Verdict
     place: str
@@ -52,7 +52,7 @@ class Miss(Struct, frozen=True):
     retry_after: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.place} answered {self.status}: {self.reason}"
+        return f"{self.place} answered {self.status}: {self.reason}" if self.status else f"{self.place}: {self.reason}"
 
 
 def first(refresh_token: str) -> Grant:
@@ -74,7 +74,13 @@ def renew(
     asked_at = clock()
     misses = []
     for call in (_current(auth_url, grant, user_agent), _legacy(web_url, grant, user_agent)):
-        reply = yield call
+        try:
+            reply = yield call
+        except GatewayError as error:
+            if error.kind is not Kind.UNREACHABLE:  # it may have been heard, and then the old tokens are worth nothing
+                raise
+            misses.append(Miss("passing", call.url, 0, error.message))
+            continue
         renewed = _renewed(reply, grant, asked_at)
         if renewed is not None:
             return renewed
@@ -140,7 +146,7 @@ def _outcome(misses: list[Miss]) -> GatewayError:
     """What may pass is tried again: a login that is given up too early costs a person's time."""
     verdicts = {miss.verdict for miss in misses}
     message = "; ".join(str(miss) for miss in misses)
-    status = misses[0].status
+    status = misses[0].status or None
     if "passing" in verdicts:
         wait = max((miss.retry_after for miss in misses if miss.retry_after is not None), default=None)
         return GatewayError(Kind.FAILED, message, retry_after=wait, upstream_status=status)

@@ -59,10 +59,18 @@ def delete(caller: Caller, chat: str) -> HttpCall:
     return caller.rest("DELETE", _path(chat))
 
 
+_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
+_FOLDED = re.compile(r"^<(?:system|user|assistant|tool)-[0-9a-f]{4,}", re.MULTILINE)
+"""The marks between the turns of a conversation that is told as one text."""
+
+
 def with_links(text: str) -> str:
     """URLs that stand alone are marked as such: the site opens no others. One inside code or a sentence's quotes stays
-    as it is."""
-    return _LINK.sub(_marked, text)
+    as it is, and so does all of a conversation told as one text: there may be anything in it, JSON too."""
+    if _FOLDED.search(text):
+        return text
+    parts = _CODE.split(text)
+    return "".join(part if place % 2 else _LINK.sub(_marked, part) for place, part in enumerate(parts))
 
 
 def _marked(found: re.Match[str]) -> str:

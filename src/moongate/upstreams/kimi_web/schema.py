@@ -40,8 +40,7 @@ class Chat(Struct, frozen=True):
 
 
 class Notification(Struct, frozen=True):
-    type: str | None = None
-    message: str | None = None
+    type: object = None
 
 
 class Event(Struct, frozen=True):
@@ -87,6 +86,14 @@ _blocks = msgspec.json.Decoder(tuple[Block, ...] | None).decode
 _object = msgspec.json.Decoder(dict[str, object]).decode
 
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+NOTHING = frozenset({b"", b"null", b"{}", b"[]", b'""', b"false"})
+
+
+def says_something(value: Raw) -> bool:
+    """Of a member that is an error if it is anything, whatever its shape."""
+    return bytes(value).strip() not in NOTHING
 
 
 def read_event(data: bytes) -> Event:

@@ -23,6 +23,10 @@ GOOD_FOR = 3600.0
 """Seconds."""
 GOOD_FOR_AFTER_FAILURE = 60.0
 
+ABSENCES = 3
+"""Looks in a row that found nothing, after which a site that was known to speak the newer generation is believed to do
+so no more. One may be a page of somebody in front."""
+
 
 class Found(Struct, frozen=True):
     """`menu`: None where it was not told. `until`: in seconds since 1970."""
@@ -38,6 +42,7 @@ class Site:
     def __init__(self, setting: Setting = "auto", clock: Callable[[], float] = time.time) -> None:
         self._setting = setting
         self._clock = clock
+        self._absences = 0
         self._found: Found | None = Found("rest", until=float("inf")) if setting == "rest" else None
 
     def look(self, caller: Caller) -> Flow[Found]:
@@ -55,8 +60,11 @@ class Site:
         """A failure does not unsay what was known."""
         now = self._clock()
         if reply.head.status == 200 and said(reply.body):
+            self._absences = 0
             return Found("connect", read_menu(reply.body), now + GOOD_FOR)
-        if self._setting == "auto" and is_absent(reply):
+        self._absences += is_absent(reply)
+        is_new = self._found is None or self._found.generation == "rest"
+        if self._setting == "auto" and is_absent(reply) and (is_new or self._absences >= ABSENCES):
             return Found("rest", until=now + GOOD_FOR)
         known = self._found or (Found("connect") if self._setting == "connect" else None)
         if known is None:

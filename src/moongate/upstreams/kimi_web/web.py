@@ -127,7 +127,7 @@ class KimiWeb:
         read = partial(
             ConnectDecoder,
             partial(self._explain, caller),
-            marks=self._marks,
+            marks=self._marks_for(asked),
             asked_tokens=asked.tokens,
             continues=asked.anchor is not None,
             chat=asked.anchor.chat if asked.anchor else "",
@@ -148,7 +148,7 @@ class KimiWeb:
         read = partial(
             RestDecoder,
             partial(self._explain, caller),
-            marks=self._marks,
+            marks=self._marks_for(asked),
             asked_tokens=asked.tokens,
             continues=asked.anchor is not None,
             chat=chat,
@@ -162,6 +162,10 @@ class KimiWeb:
         plain = partial(self._explain, caller)
         explained = of_a_continued_chat(plain) if asked.anchor else plain
         return Opening(call, lambda _: read(), DIALECT, explained, notes)  # what is no stream is told by its first byte
+
+    def _marks_for(self, asked: Asked) -> Marks:
+        """Where nothing is searched, what looks like a mark is the answer's own: people write footnotes, too."""
+        return self._marks if asked.wish.search else "raw"
 
     def _caller(self, credential: Sealed) -> Caller:
         return Caller(self._base_url, self._user_agent, credential)
