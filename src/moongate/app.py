@@ -175,7 +175,7 @@ def terms_of(settings: Settings) -> Terms:
 
 def _forget(pool: Pool, errands: Errands, anchor: Anchor) -> None:
     """A chat at an account that is here no more is nobody's to delete."""
-    for account in pool.accounts:
+    for account in (*pool.accounts, *pool.guests):
         is_there = (account.name, account.upstream.name) == (anchor.account, anchor.upstream)
         if is_there and isinstance(account.upstream, Remembers):
             errands.run(account, ("forget", partial(account.upstream.forget, anchor.chat)))

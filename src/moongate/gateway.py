@@ -17,6 +17,7 @@ from moongate.core.turn import Turn
 from moongate.dialects.dialect import Echo, Server, choose
 from moongate.discovery import Discovery
 from moongate.dispatch import Dispatch, Speaking
+from moongate.dispatch.speaking import HELD_LIMIT
 from moongate.policy.keys import Keyring
 from moongate.pool.affinity import STRANGER, Session, session
 from moongate.pool.own import OwnAccounts
@@ -36,14 +37,18 @@ class Answer:
         self._exchange = exchange
         self._placement = placement
         self._fold = Fold()
+        self._size = 0
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The reply's bytes, an error event last if it breaks; never a clean end to a broken reply."""
+        last = b""
         try:
             async for packet in self._speaking:
-                if self._placement is not None:
-                    self._follow(packet, self._placement)
-                if data := self._encoder.encode(packet):
+                data = self._encoder.encode(packet)
+                if self._placement is not None and not self._follow(packet, self._placement):
+                    last += data  # it tells that this was all, and has to wait until it is kept
+                elif data := last + data:
+                    last = b""
                     yield data
         except GatewayError as error:
             self._exchange.failure = error
@@ -57,10 +62,16 @@ class Answer:
             self._go_on(self._placement)
         return self._encoder.whole(self._fold.whole())
 
-    def _follow(self, packet: Packet, placement: Placement) -> None:
+    def _follow(self, packet: Packet, placement: Placement) -> bool:
+        """Whether the caller may be told of it. Raises GatewayError (PROTOCOL) for a reply too large to keep."""
         self._fold.add(packet)
-        if any(isinstance(event, Ended) for event in packet.events):
+        self._size += len(packet.raw)
+        if self._size > HELD_LIMIT:
+            raise GatewayError.protocol(f"the reply is larger than {HELD_LIMIT} bytes, and was to be kept")
+        has_ended = any(isinstance(event, Ended) for event in packet.events)
+        if has_ended:
             self._go_on(placement)
+        return has_ended or not packet.is_complete
 
     def _go_on(self, placement: Placement) -> None:
         route = self._exchange.route

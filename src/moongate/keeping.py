@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from moongate.conversations.conversations import Conversations
-from moongate.conversations.record import Change, Stored
+from moongate.conversations.record import Stored
 from moongate.core.sealed import Sealed
 from moongate.storage.outbox import FOLDER, Outbox
 from moongate.storage.sql.conversations import StoredConversations
@@ -51,8 +51,7 @@ async def kept(conversations: Conversations, home: Path, url: Sealed | None) -> 
             repository = StoredConversations(database)
             writer = Writer(outbox, repository)
             conversations.record = writer.record
-            since = [change for _, change in outbox.pending()]
-            behind = asyncio.create_task(_read_and_write(conversations, database, repository, since, writer))
+            behind = asyncio.create_task(_read_and_write(conversations, database, repository, outbox, writer))
             held.push_async_callback(_end, behind)
             held.push_async_callback(writer.close, FAREWELL)
         yield
@@ -62,12 +61,11 @@ async def _read_and_write(
     conversations: Conversations,
     database: Database,
     repository: StoredConversations,
-    since: list[Change],
+    outbox: Outbox,
     writer: Writer,
 ) -> None:
     """Nothing is written before all has been read: until then nobody goes on with any conversation."""
-    stored = await _read(database, repository)
-    conversations.load(stored, since)
+    conversations.load(await _read(database, repository), (change for _, change in outbox.pending()))
     await writer.run()
 
 

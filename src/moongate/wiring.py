@@ -78,9 +78,8 @@ class Wiring:
 
     async def close(self) -> None:
         """A renewal that is under way is let end: cut off, it may cost a login."""
-        await asyncio.gather(
-            *(login.close() for login in (*self._logins.values(), *self._guests.values())), *self._leaving
-        )
+        logins = (*self._logins.values(), *self._guests.values())
+        await asyncio.gather(*(login.close() for login in logins), *self._leaving)
 
     def _account(self, setting: AccountSetting, settings: Settings) -> Account:
         return Account(

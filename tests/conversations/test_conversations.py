@@ -191,6 +191,17 @@ async def is_there(home: Home, name: str) -> bool:
     return True
 
 
+async def test_requests_that_come_to_nothing_take_nobodys_place() -> None:
+    home = Home(most=3)
+    for name in "abc":
+        await home.say("hi", key=Key("ada", name))
+    await asyncio.gather(*(home.say("x", reply=None, key=Key("eve", str(number))) for number in range(20)))
+    home.there.sweep()
+    assert [name for name in "abc" if await is_there(home, name)] == ["a", "b", "c"]
+    assert not any(isinstance(change, Removed) for change in home.changes)
+    assert len(home.there) == 3
+
+
 async def test_all_of_them_together_take_bounded_memory() -> None:
     home = Home(total=10_000, largest=5_000)
     for number in range(50):

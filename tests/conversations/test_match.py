@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moongate.conversations.match import Placed, place
+from moongate.conversations.match import Placed, _overlap, place
 from moongate.conversations.normal import Line
 
 ROLES = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
@@ -81,6 +81,20 @@ def test_the_last_words_of_a_request_are_the_last_of_the_conversation(known: lis
     then = goes_on(" ".join(known), " ".join([*asked, "u9"])).split()
     assert then[-1] == "u9"
     assert then.count("u9") == 1
+
+
+@given(known=TALK, asked=TALK)
+def test_the_longest_end_with_which_a_request_begins_is_found(known: list[str], asked: list[str]) -> None:
+    ours, theirs = lines(" ".join(known)), lines(" ".join(asked))
+    longest = min(len(ours), len(theirs))
+    slowly = next((n for n in range(longest, 0, -1) if ours[-n:] == theirs[:n]), 0)
+    assert _overlap(ours, theirs) == slowly
+
+
+def test_long_histories_that_are_all_alike_are_placed() -> None:
+    alike = lines("u1 " * 100_000)
+    known, asked = [*lines("u2"), *alike, *lines("a1")], [*alike, *lines("a2 u3")]
+    assert place(known, asked) == Placed(lead=0, skip=0, kept=0, fresh=0)
 
 
 @given(known=TALK, asked=TALK)

@@ -163,7 +163,9 @@ async def test_what_is_no_name_of_a_conversation_is_refused(gateway: Gateway, id
             assert (reply.status, told["error"]["param"]) == (400, "conversation_id")
 
 
-@pytest.mark.parametrize("query", ["order=up", "limit=0", "limit=101", "limit=x", "limit=²", "after=nothing"])
+@pytest.mark.parametrize(
+    "query", ["order=up", "limit=0", "limit=101", "limit=00000010099", "limit=x", "limit=²", "after=nothing"]
+)
 async def test_a_wrong_query_is_named(gateway: Gateway, query: str) -> None:
     await say(gateway, "hi")
     async with gateway.http.get(f"{gateway.url}/v1/conversations/trip/items?{query}") as reply:
@@ -217,6 +219,18 @@ async def test_what_was_deleted_stays_so_after_a_restart(sim: Simulator, serve: 
     async with serve(environ(sim)) as gateway:
         await say(gateway, "second")
     assert asked_last(sim) == ["second"]
+
+
+async def test_what_a_client_saw_finish_is_kept_though_it_waited_for_no_more(gateway: Gateway, sim: Simulator) -> None:
+    sim.enqueue(Script(text="answer 1", omit_done=True, hold_open_after_done=20))
+    body = {"model": "kimi-k3", "stream": True, "messages": [{"role": "user", "content": "question 1"}]}
+    async with gateway.http.post(f"{gateway.chat_url}/trip", json=body) as reply:
+        seen = b""
+        while b'"finish_reason":"stop"' not in seen:
+            assert (data := await reply.content.readany())
+            seen += data
+    await say(gateway, "question 2")
+    assert asked_last(sim) == ["question 1", "answer 1", "question 2"]
 
 
 async def test_a_home_that_another_gateway_uses_costs_the_keeping_and_nothing_else(

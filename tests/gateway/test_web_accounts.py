@@ -371,6 +371,19 @@ async def test_callers_may_bring_tokens_of_their_own(sim: Simulator, serve: Serv
         assert user.reuses == []
 
 
+async def test_what_a_callers_account_was_left_with_is_deleted_with_the_conversation(
+    sim: Simulator, serve: Serve
+) -> None:
+    headers = {"authorization": f"Bearer {sim.web.user('eve').refresh_token}"}
+    async with serve({**environ(sim), "DEFAULT_AUTHKEYS": "sk-example-key"}) as gateway:
+        body = {"model": "k2", "messages": [{"role": "user", "content": "hello"}]}
+        async with gateway.http.post(f"{gateway.chat_url}/trip", json=body, headers=headers) as reply:
+            assert reply.status == 200
+        async with gateway.http.delete(f"{gateway.url}/v1/conversations/trip", headers=headers) as reply:
+            assert reply.status == 200
+        await until(lambda: sim.web.chat(sim.web.log[0].chat).is_deleted)
+
+
 async def test_no_token_is_told_to_anybody(sim: Simulator, serve: Serve) -> None:
     given = environ(sim)
     async with serve(given) as gateway:

@@ -1,4 +1,4 @@
-"""A web site changes its mind, a caller brings what is not theirs, a schema is odd: told truly, and mended by itself."""
+"""A site changes its mind, a caller brings what is not theirs, a schema is odd: told truly, and mended by itself."""
 
 import base64
 import json
@@ -55,7 +55,6 @@ def test_one_page_in_front_does_not_unsay_what_a_site_speaks_and_several_in_a_ro
         {"allOf": [{}], "$ref": "#/allOf/abc"},
         {"minLength": 3, "$ref": "#/minLength/x"},
         {"title": "abc", "$ref": "#/title"},
-        {"properties": {"a": {"$id": "http://[", "$ref": "#"}}},
     ],
 )
 async def test_a_schema_that_leads_nowhere_is_the_callers_to_mend(
@@ -103,9 +102,9 @@ async def test_links_are_marked_for_the_older_site_and_not_in_code_or_in_what_is
 
 
 async def test_renewal_goes_to_the_older_place_where_the_newer_cannot_be_reached(sim: Simulator, serve: Serve) -> None:
-    async with serve(environ(sim, KIMI_WEB_AUTH_URL="http://127.0.0.1:9")) as gateway:
-        async with gateway.ask(model="k2") as reply:
-            assert reply.status == 200
+    given = environ(sim, KIMI_WEB_AUTH_URL="http://127.0.0.1:9")
+    async with serve(given) as gateway, gateway.ask(model="k2") as reply:
+        assert reply.status == 200
 
 
 def jwt(**claims: object) -> str:
@@ -130,7 +129,7 @@ async def test_made_up_tokens_leave_next_to_nothing_behind(sim: Simulator, serve
                 assert reply.status == 401
         files = list((tmp_path / ".moongate" / "tokens").iterdir())
         assert len(files) <= 256
-        assert not [path for path in files if path.suffix == ".json"]
+        assert len([path for path in files if path.suffix == ".json"]) == 1  # of the account that is real
 
 
 def test_a_model_called_by_what_would_be_an_ending_can_be_asked_for() -> None:

@@ -45,9 +45,10 @@ def test_for_half_of_the_patience_and_then_whoever_is_free_answers() -> None:
     play(act())
 
 
-def test_without_patience_it_is_not_waited_for() -> None:
+def test_without_patience_it_is_asked_and_not_waited_for() -> None:
     async def act() -> None:
         of = pool("a", "b", max_concurrency=1)
+        assert [await serve(of, **pinned("b", wait=0)) for _ in range(3)] == ["b"] * 3
         busy = asyncio.create_task(serve(of, lasts=100, **pinned("a")))
         await asyncio.sleep(0)
         assert await serve(of, **pinned("a", wait=0)) == "b"

@@ -328,3 +328,17 @@ def test_whatever_a_killed_process_had_reported_is_there(tmp_path: Path) -> None
         assert len(found) >= reported
         assert all(one == Removed(Key("o", "k" * 100), number) for number, one in found)
         reported = len(found)
+
+
+def test_a_file_that_was_begun_and_not_written_is_not_done_with(tmp_path: Path) -> None:
+    """Its change may be written the next moment, while another thread clears away what is done."""
+    outbox = Outbox(tmp_path)
+    outbox.append(change(1))
+    outbox.acknowledge(1)
+    with no_file_beyond(0), pytest.raises(OSError, match=r".*"):
+        outbox.append(change(2))
+    done = outbox._done(1)
+    assert outbox.append(change(2)) == 2
+    assert done == []
+    assert [number for number, _ in outbox.pending()] == [2]
+    outbox.close()

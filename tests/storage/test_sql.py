@@ -247,7 +247,7 @@ async def test_a_file_is_set_up_to_survive_a_crash_and_to_wait_for_others(tmp_pa
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
     await database.close()
-    assert found == ["wal", 1, 1, 5000]
+    assert found == ["wal", 2, 1, 5000]
 
 
 async def test_a_url_may_name_the_file(tmp_path: Path) -> None:

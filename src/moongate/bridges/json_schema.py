@@ -116,10 +116,12 @@ def _objects(value: object) -> Iterator[dict[str, object]]:
 
 
 def _references(schema: object) -> Iterator[str]:
-    """Those to places in the schema itself. Takes out `$schema`: read in a part, it would undo our bounds."""
+    """Those to places in the schema itself. Takes out `$schema`, which in a part would undo our bounds, and `$id`,
+    which would have them lead elsewhere."""
     for part in list(_objects(schema)):
-        if isinstance(part.get("$schema"), str):
-            del part["$schema"]
+        for name in ("$schema", "$id", "id"):
+            if isinstance(part.get(name), str):
+                del part[name]
         for name in REFERENCES:
             to = part.get(name)
             if isinstance(to, str):

@@ -71,10 +71,11 @@ class Conversations:
         self._clock = clock
         self._threads: OrderedDict[Key, Thread] = OrderedDict()  # the one not used for longest first
         self._size = 0
+        self._kept = 0
         self._loaded = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._threads)
+        return self._kept
 
     @property
     def size(self) -> int:
@@ -88,6 +89,7 @@ class Conversations:
         for change in changes:
             self._apply(change)
         self._size = sum(thread.size for thread in self._threads.values())
+        self._kept = len(self._threads)
         self._loaded.set()
         self.sweep()
 
@@ -109,16 +111,19 @@ class Conversations:
         self._end(await self.find(key))
 
     def sweep(self) -> None:
-        """End those that have lived long enough, and those for which there is no room."""
-        crowded = len(self._threads) > self.terms.most or self._size > self.terms.total
-        if not crowded and (not self._threads or not self._has_expired(next(iter(self._threads.values())))):
+        """End those that have lived long enough, and those for which there is no room. What has only been begun takes
+        none: nobody's conversation ends for a request that comes to nothing."""
+        if self._has_room and (not self._threads or not self._has_expired(next(iter(self._threads.values())))):
             return
         for thread in tuple(self._threads.values()):
-            is_room = len(self._threads) <= self.terms.most and self._size <= self.terms.total
-            if is_room and not self._has_expired(thread):
+            if self._has_room and not self._has_expired(thread):
                 break
             if not thread.waiting:
                 self._end(thread)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._kept <= self.terms.most and self._size <= self.terms.total
 
     @asynccontextmanager
     async def turn(self, key: Key, server: Server, ask: ChatRequest) -> AsyncIterator[Placement]:
@@ -148,7 +153,6 @@ class Conversations:
         if thread.waiting > MOST_WAITING:
             raise _busy(f"{MOST_WAITING} requests wait for this conversation already")
         thread.waiting += 1
-        self.sweep()
         try:
             try:
                 async with asyncio.timeout_at(patience):
@@ -216,6 +220,7 @@ class Conversations:
         said = (*fresh, Said(server.dialect, server.turn_of(reply)))
         now = self._clock()
         before = thread.size
+        self._kept += not thread.said
         thread.become(kept, said)
         self._size += thread.size - before
         left, thread.anchor = thread.anchor or thread.spent, anchor if anchor is not None and anchor.message else None
@@ -227,6 +232,7 @@ class Conversations:
             self._forget(left)
         self._use(thread, now)
         self.record(Advanced(thread.key, now, kept, said, _lasting(thread.anchor)))
+        self.sweep()
 
     def _thread(self, key: Key) -> Thread:
         now = self._clock()
@@ -254,6 +260,7 @@ class Conversations:
         if thread.anchor is not None:
             self._forget(thread.anchor)
         if thread.said:
+            self._kept -= 1
             self.record(Removed(thread.key, self._clock()))
 
     def _apply(self, change: Change) -> None:

@@ -52,10 +52,28 @@ def _meet(known: Sequence[Line], asked: Sequence[Line]) -> tuple[int, int]:
     common = next((place for place, (a, b) in enumerate(zip_longest(known, asked)) if a != b), len(known))
     if _is_history(asked[:common]):
         return common, common
-    for length in range(min(len(known), len(asked)), 0, -1):
-        if known[-length] == asked[0] and known[-length:] == asked[:length] and _is_history(asked[:length]):
-            return len(known), length
-    return 0, 0
+    length = _overlap(known, asked)
+    return (len(known), length) if _is_history(asked[:length]) else (0, 0)
+
+
+def _overlap(known: Sequence[Line], asked: Sequence[Line]) -> int:
+    """The length of the longest end of `known` with which `asked` begins, found in one go over both (Knuth, Morris and
+    Pratt): histories may be long and all alike. A shorter one holds no assistant's message that this one does not."""
+    if not asked:
+        return 0
+    borders = [0] * len(asked)
+    length = 0
+    for place in range(1, len(asked)):
+        while length and asked[place] != asked[length]:
+            length = borders[length - 1]
+        length += asked[place] == asked[length]
+        borders[place] = length
+    length = 0
+    for one in known:
+        while length and (length == len(asked) or one != asked[length]):
+            length = borders[length - 1]
+        length += one == asked[length]
+    return length
 
 
 def _is_history(lines: Sequence[Line]) -> bool:

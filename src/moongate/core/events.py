@@ -138,7 +138,9 @@ class Packet(Struct, frozen=True):
     """One read from the upstream, as the rest of the gateway sees it: its frames' bytes and what they meant.
 
     `raw` is empty where the gateway itself drew the conclusion, as when a stream ends without its terminator.
+    `is_complete`: nothing of the answer is missing any more, though its end may still have to be told.
     """
 
     raw: bytes
     events: tuple[Event, ...] = ()
+    is_complete: bool = False

@@ -80,6 +80,6 @@ def _order(text: str) -> str:
 
 
 def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ITEMS:
+    if not text.isascii() or not text.isdigit() or len(text) > 3 or not 1 <= int(text) <= MOST_ITEMS:
         raise ValueError(f"must be a number from 1 to {MOST_ITEMS}")
     return int(text)

@@ -88,7 +88,7 @@ class Keyring:
         if not sent:
             message = "no API key was sent: use the header Authorization: Bearer <key>, or x-api-key: <key>"
         elif self._policy.tokens_accepted:
-            message = "this is neither an API key known here nor an upstream credential (sk-kimi-…, sk-…)"
+            message = "this is neither an API key known here nor an upstream credential (sk-kimi-…, sk-…, a web token)"
         else:
             message = "this API key is not known here"
         return GatewayError(Kind.UNAUTHENTICATED, message)

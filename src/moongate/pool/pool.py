@@ -110,6 +110,11 @@ class Pool:
     def accounts(self) -> tuple[Account, ...]:
         return tuple(state.account for state in self._roster.states)
 
+    @property
+    def guests(self) -> tuple[Account, ...]:
+        """Accounts that callers have brought of late."""
+        return tuple(self._guests)
+
     def __len__(self) -> int:
         return len(self._roster)
 

@@ -78,7 +78,7 @@ class Open(Struct, frozen=True):
 def pick(states: Iterable[AccountState], want: Want, now: float) -> Pick | Wait | GatewayError:
     """An account and the way to it; or how long to wait; or (NO_ACCOUNT) why waiting is no use."""
     states = tuple(states)
-    if want.pinned and now < want.pinned_until and (there := _pinned(states, want, now)) is not None:
+    if want.pinned and (there := _pinned(states, want, now)) is not None:
         return there
     obstacles: list[tuple[AccountState, Obstacle]] = []
     last: Pick | None = None
@@ -121,7 +121,7 @@ def _pinned(states: Sequence[AccountState], want: Want, now: float) -> Pick | Wa
             match _look(state, route, want, now):
                 case Open(tries=tries, is_last=False):
                     return Pick(state, route, tries)
-                case Obstacle(reason, until, may_wait=True, rest=None) if (
+                case Obstacle(reason, until, may_wait=True, rest=None) if now < want.pinned_until and (
                     until == math.inf or until < want.pinned_until
                 ):
                     look_again_at = min(until, want.pinned_until, state.limits.forgets_at)

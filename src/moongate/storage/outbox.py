@@ -161,7 +161,7 @@ class Outbox:
     def _done(self, up_to: int) -> list[Segment]:
         """Those with nothing in them that is still to come; the current one goes on in a new file."""
         with self._changing:
-            done = [segment for segment in self._segments if segment.last <= up_to]
+            done = [segment for segment in self._segments if segment.ends and segment.last <= up_to]
             if self._file is not None and done and done[-1] is self._segments[-1]:
                 self._file.close()
                 self._file = None

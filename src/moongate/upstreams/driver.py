@@ -172,7 +172,7 @@ async def _packets(incoming: Incoming, decoder: Decoder, deadlines: Deadlines) -
     except GatewayError as failure:
         raise _knowing(failure, assembler) from None
     if closing:
-        yield Packet(b"", closing)
+        yield Packet(b"", closing, is_complete=True)
 
 
 def _knowing(failure: GatewayError, assembler: Assembler) -> GatewayError:
@@ -209,7 +209,7 @@ def _digest(readings: Iterator[Reading], assembler: Assembler) -> tuple[Packet, 
                 break
     except GatewayError as error:
         failure = error
-    return Packet(b"".join(raw), tuple(events)), failure
+    return Packet(b"".join(raw), tuple(events), assembler.is_complete), failure
 
 
 @asynccontextmanager

@@ -153,7 +153,7 @@ def test_what_is_no_copied_token_stays_as_it_is(text: str) -> None:
     [
         (OLDER, True),
         ({"app_id": "kimi"}, True),
-        ({"typ": "refresh"}, True),
+        ({"typ": "refresh"}, False),
         ({"app_id": "other", "sub": "x"}, False),
         ({"typ": "JWT"}, False),
         ({"iss": "https://auth.example.com"}, False),

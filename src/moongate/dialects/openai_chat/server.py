@@ -117,10 +117,16 @@ class OpenAIChat:
         )
 
     def turns(self, ask: ChatRequest) -> Sequence[bytes]:
-        return [bytes(message) for message in _turns(ask.origin.body).messages]
+        try:
+            return [bytes(message) for message in _turns(ask.origin.body).messages]
+        except RecursionError as error:  # how deep a body may be depends on how deep we stand; here it was too deep
+            raise _too_deep() from error
 
     def with_turns(self, ask: ChatRequest, turns: Sequence[bytes]) -> ChatRequest:
-        body = patch(ask.origin.body, {"messages": [Raw(turn) for turn in turns]})
+        try:
+            body = patch(ask.origin.body, {"messages": [Raw(turn) for turn in turns]})
+        except RecursionError as error:
+            raise _too_deep() from error
         return structs.replace(ask, origin=Origin(DIALECT, body))
 
     def turn_of(self, reply: Reply) -> bytes:
@@ -161,11 +167,15 @@ def _decode(body: bytes) -> Request:
         where = f" (byte {len(body)})" if "truncated" in str(error) else ""
         raise GatewayError(Kind.INVALID_REQUEST, f"the body is not valid JSON: {error}{where}") from error
     except RecursionError as error:
-        raise GatewayError(Kind.INVALID_REQUEST, "the body is nested too deeply") from error
+        raise _too_deep() from error
     if repeated is not None:
         message = f"the body names {repeated[:60]!r} twice, and which one counts is unclear"
         raise GatewayError(Kind.INVALID_REQUEST, message, param=repeated)
     return request
+
+
+def _too_deep() -> GatewayError:
+    return GatewayError(Kind.INVALID_REQUEST, "the body is nested too deeply")
 
 
 def _wrong_field(text: str) -> GatewayError:

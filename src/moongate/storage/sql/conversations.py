@@ -1,12 +1,13 @@
 """Conversations in the database: all of them at a start, and then the changes to them."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
+import sqlalchemy
 import structlog
-from sqlalchemy import Executable, Insert, bindparam, delete, select, tuple_
+from sqlalchemy import Executable, Insert, bindparam, delete, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,8 +17,8 @@ from moongate.storage.sql.database import Database
 from moongate.storage.sql.net import Net, net_changes
 from moongate.storage.sql.schema import CONVERSATIONS, MESSAGES
 
-READ_AT_ONCE = 100
-"""Conversations whose messages are asked for together."""
+READ_AT_ONCE, BYTES_AT_ONCE = 100, 4 * 1024 * 1024
+"""Conversations whose messages are asked for together, and how large they are together, unless one alone is larger."""
 
 _log = structlog.get_logger()
 _anchor = msgspec.json.Decoder(Anchor).decode
@@ -32,6 +33,9 @@ _CUT = delete(MESSAGES).where(
     MESSAGES.c.position >= bindparam("cut"),
 )
 _SAY = MESSAGES.insert()
+_SIZES = select(MESSAGES.c.owner, MESSAGES.c.conversation_id, func.sum(func.length(MESSAGES.c.body))).group_by(
+    MESSAGES.c.owner, MESSAGES.c.conversation_id
+)
 
 
 def _use(insert: sqlite.Insert | postgresql.Insert) -> Insert:
@@ -45,6 +49,7 @@ _USE: Final[Mapping[str, Insert]] = {
 }
 
 Row: TypeAlias = dict[str, object]
+Head: TypeAlias = sqlalchemy.Row[tuple[str, str, float, float, str | None]]
 Placed: TypeAlias = dict[int, Said]
 """Messages by their position."""
 
@@ -59,26 +64,43 @@ class StoredConversations:
         """Those used last come first. A conversation that lacks a message ends before it."""
         async with self._database.reading() as connection:
             heads = (await connection.execute(_HEADS)).all()
-        for start in range(0, len(heads), READ_AT_ONCE):
-            some = heads[start : start + READ_AT_ONCE]
-            async with self._database.reading() as connection:
+            sizes = {Key(owner, name): int(size) for owner, name, size in await connection.execute(_SIZES)}
+        for some, size in _parts(heads, sizes):
+            async with self._database.reading(size) as connection:
                 said = await _said(connection, [Key(head.owner, head.id) for head in some])
-            for owner, name, created_at, used_at, anchor in some:
-                key = Key(owner, name)
-                yield Stored(key, created_at, used_at, _whole(key, said[key]), _read(key, anchor))
+            for head in some:
+                key = Key(head.owner, head.id)
+                yield Stored(key, head.created_at, head.used_at, _whole(key, said[key]), _read(key, head.anchor))
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """All or none of them. Applied once more, from any of them on, they come to the same."""
         nets = net_changes(changes)
         if not nets:
             return
-        async with self._database.writing() as connection:
+        rows = [row for key, net in nets.items() if net.exists for row in _messages(key, net)]
+        size = sum(len(said.body) for net in nets.values() for said in net.said.values())
+        async with self._database.writing(size) as connection:
             await _many(connection, _REMOVE, [_of(key) for key, net in nets.items() if net.removes])
             used = {key: net for key, net in nets.items() if net.exists}
             use = _USE[connection.dialect.name]
             await _many(connection, use, [_head(key, net) for key, net in used.items()])
             await _many(connection, _CUT, [{**_of(key), "cut": net.cut} for key, net in used.items()])
-            await _many(connection, _SAY, [row for key, net in used.items() for row in _messages(key, net)])
+            await _many(connection, _SAY, rows)
+
+
+def _parts(heads: Iterable[Head], sizes: Mapping[Key, int]) -> Iterator[tuple[list[Head], int]]:
+    """What is read at once, and its size in bytes."""
+    part: list[Head] = []
+    size = 0
+    for head in heads:
+        more = sizes.get(Key(head.owner, head.id), 0)
+        if part and (len(part) >= READ_AT_ONCE or size + more > BYTES_AT_ONCE):
+            yield part, size
+            part, size = [], 0
+        part.append(head)
+        size += more
+    if part:
+        yield part, size
 
 
 async def _many(connection: AsyncConnection, statement: Executable, rows: Sequence[Row]) -> None:

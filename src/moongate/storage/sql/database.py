@@ -28,10 +28,13 @@ DRIVERS: Final = {
 }
 
 ANSWER_WITHIN = 10.0
-"""Seconds a PostgreSQL server has for taking a connection, and for each command."""
+"""Seconds a PostgreSQL server has for taking a connection, and a database for what is small."""
 
-BLOCK_WITHIN = 30.0
-"""Seconds a block that uses the database may last."""
+SLOWEST = 128 * 1024
+"""Bytes a second: the slowest line on which what is large is waited for."""
+
+MIGRATE_WITHIN = 120.0
+"""Seconds the tables may take to be changed, those in which another process changes them included."""
 
 FREE_WITHIN = 5.0
 """Seconds another process may write to a SQLite file before who wants to as well gives up."""
@@ -39,7 +42,7 @@ FREE_WITHIN = 5.0
 SETTINGS = (
     f"PRAGMA busy_timeout = {FREE_WITHIN * 1000:.0f}",  # first: the others may have to wait
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
+    "PRAGMA synchronous = FULL",  # what is committed is taken out of the outbox, and nobody waits for it
     "PRAGMA foreign_keys = ON",
 )
 
@@ -73,14 +76,16 @@ class Database:
         return str(self._url.database) if self.is_sqlite else f"{self._url.host or ''}/{self._url.database or ''}"
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        async with asyncio.timeout(BLOCK_WITHIN), self._engine.connect() as connection:
+    async def reading(self, size: int = 0) -> AsyncIterator[AsyncConnection]:
+        """`size`: how many bytes will be read."""
+        async with asyncio.timeout(ANSWER_WITHIN + size / SLOWEST), self._engine.connect() as connection:
             yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction; nobody else writes to a SQLite file meanwhile."""
-        async with asyncio.timeout(BLOCK_WITHIN), self._engine.connect() as connection:
+    async def writing(self, size: int = 0, within: float = 0.0) -> AsyncIterator[AsyncConnection]:
+        """One transaction; nobody else writes to a SQLite file meanwhile. `size`: how many bytes will be written;
+        `within`: seconds it may take, if more."""
+        async with asyncio.timeout(max(within, ANSWER_WITHIN + size / SLOWEST)), self._engine.connect() as connection:
             await connection.execution_options(writes=True)
             async with connection.begin():
                 yield connection
@@ -92,7 +97,7 @@ class Database:
         """
         if self.is_sqlite:
             await asyncio.to_thread(_prepare, Path(str(self._url.database)))
-        async with self.writing() as connection:
+        async with self.writing(within=MIGRATE_WITHIN) as connection:
             await connection.run_sync(upgrade)
 
     async def close(self) -> None:
@@ -149,7 +154,6 @@ def _postgresql(url: URL) -> AsyncEngine:
     arguments = {
         "dsn": url.set(drivername="postgresql").render_as_string(hide_password=False),
         "timeout": ANSWER_WITHIN,
-        "command_timeout": ANSWER_WITHIN,
         "server_settings": {"application_name": "moongate"},
     }
     bare = URL.create(POSTGRESQL)

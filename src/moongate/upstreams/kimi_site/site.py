@@ -36,6 +36,8 @@ THERE = {
 
 MODELS = tuple(ListedModel(model, NAME) for model in THERE)
 
+ESTIMATED = "usage is an estimate: the site counts no tokens"
+
 LENGTH = 1000
 """Characters of a message, by a comment of one client's."""
 
@@ -80,7 +82,15 @@ class KimiSite:
         call, reply = yield from self._ask(form)
         tokens = estimate.asked(message.encode("utf-8", "replace"))
         asked = Asked(session, route.model, int(now), tokens, in_pieces=turn.ask.stream)
-        return Opening(call, partial(AnswerDecoder, asked=asked), DIALECT, explain, answered=reply, pace=self.pace)
+        return Opening(
+            call,
+            partial(AnswerDecoder, asked=asked),
+            DIALECT,
+            explain,
+            answered=reply,
+            pace=self.pace,
+            notes=(ESTIMATED,),
+        )
 
     def models(self, credential: Sealed) -> Flow[tuple[ListedModel, ...]]:
         """It lists none; these are what its page offers, if that is there. Raises GatewayError where it is not."""
@@ -95,23 +105,26 @@ class KimiSite:
         return "all"
 
     def _ask(self, form: Mapping[str, str]) -> Flow[tuple[HttpCall, HttpReply]]:
-        """The call that was answered, and the answer. Raises GatewayError where a second try went wrong as well."""
-        nonce = yield from self._known()
-        try:
-            return (yield from self._send(form, nonce))
-        except GatewayError:  # whatever it says, the nonce may have lapsed
-            nonce = yield from self._known()
-        return (yield from self._send(form, nonce))
+        """The call that was answered, and the answer. Raises GatewayError where a second try went wrong as well, and
+        where nothing was answered at all."""
+        call, reply, refusal = yield from self._send(form)
+        if refusal is not None:  # whatever it says, the nonce may have lapsed
+            call, reply, refusal = yield from self._send(form)
+        if refusal is not None:
+            raise refusal
+        return call, reply
 
-    def _send(self, form: Mapping[str, str], nonce: str) -> Flow[tuple[HttpCall, HttpReply]]:
+    def _send(self, form: Mapping[str, str]) -> Flow[tuple[HttpCall, HttpReply, GatewayError | None]]:
+        """With what is wrong with the answer, if anything is."""
+        nonce = yield from self._known()
         call = self._call(form, nonce)
         reply = yield call
         try:
             answers.message(reply)
-        except GatewayError:
+        except GatewayError as error:
             self._nonce.drop(nonce)
-            raise
-        return call, reply
+            return call, reply, error
+        return call, reply, None
 
     def _known(self) -> Flow[str]:
         """The nonce, read from the page where nobody has done so yet."""

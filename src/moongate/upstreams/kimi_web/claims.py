@@ -91,7 +91,7 @@ def is_web_token(text: str) -> bool:
     """Whether a credential is one of the web site's, by what it says. All that were captured name the app; a token that
     does not is somebody else's, and must not be sent there."""
     claims = claims_of(text)
-    return claims is not None and claims.app == APP and claims.kind is not None
+    return claims is not None and claims.app == APP
 
 
 def _payload(token: str) -> Members:
