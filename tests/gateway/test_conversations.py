@@ -227,7 +227,8 @@ async def test_what_a_client_saw_finish_is_kept_though_it_waited_for_no_more(gat
     async with gateway.http.post(f"{gateway.chat_url}/trip", json=body) as reply:
         seen = b""
         while b'"finish_reason":"stop"' not in seen:
-            assert (data := await reply.content.readany())
+            data = await reply.content.readany()
+            assert data
             seen += data
     await say(gateway, "question 2")
     assert asked_last(sim) == ["question 1", "answer 1", "question 2"]
