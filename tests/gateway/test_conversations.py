@@ -172,6 +172,14 @@ async def test_a_wrong_query_is_named(gateway: Gateway, query: str) -> None:
         assert (reply.status, (await reply.json())["error"]["param"]) == (400, query.partition("=")[0])
 
 
+async def test_a_body_at_the_edge_of_how_deep_one_may_be_is_answered_or_refused(gateway: Gateway) -> None:
+    for depth in range(100, 1000, 20):
+        deep = b"[" * depth + b"]" * depth
+        body = b'{"model":"kimi-k3","messages":[{"role":"user","content":"hi"}],"x":' + deep + b"}"
+        async with gateway.http.post(f"{gateway.chat_url}/deep-{depth}", data=body) as reply:
+            assert reply.status in (200, 400), (depth, await reply.text())
+
+
 async def test_several_answers_are_refused(gateway: Gateway) -> None:
     body = {"model": "kimi-k3", "n": 2, "messages": [{"role": "user", "content": "hi"}]}
     async with gateway.http.post(f"{gateway.chat_url}/trip", json=body) as reply:

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -23,7 +25,7 @@ from moongate.core.sealed import Sealed
 from moongate.core.turn import Anchor
 from moongate.storage.sql import database as sql_database
 from moongate.storage.sql import migrate
-from moongate.storage.sql.conversations import READ_AT_ONCE, StoredConversations
+from moongate.storage.sql.conversations import BYTES_AT_ONCE, READ_AT_ONCE, Head, StoredConversations, _parts
 from moongate.storage.sql.database import Database, database_url
 from moongate.storage.sql.schema import METADATA
 
@@ -352,3 +354,27 @@ async def test_a_server_that_was_started_again_is_used_at_once(
     await stored.apply([advanced(2, 1, "after")])
     assert [one.said for one in await loaded(database)] == [said("before", "after")]
     await database.close()
+
+
+# Time for what is large.
+
+
+def heads(count: int) -> list[Head]:
+    return [cast("Head", SimpleNamespace(owner="ada", id=str(number))) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "parts"),
+    [
+        ([1] * 250, [100, 100, 50]),
+        ([BYTES_AT_ONCE] * 3, [1, 1, 1]),
+        ([BYTES_AT_ONCE // 2, BYTES_AT_ONCE // 2, 1], [2, 1]),
+        ([1, 10 * BYTES_AT_ONCE, 1], [1, 1, 1]),
+        ([], []),
+    ],
+)
+def test_what_is_read_at_once_is_bounded_by_number_and_by_size(sizes: list[int], parts: list[int]) -> None:
+    known = {Key("ada", str(number)): size for number, size in enumerate(sizes)}
+    found = list(_parts(heads(len(sizes)), known))
+    assert [len(part) for part, _ in found] == parts
+    assert sum(size for _, size in found) == sum(sizes)
