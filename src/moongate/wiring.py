@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import ParamSpec
 
 from moongate.catalog import real_name
 from moongate.core.grant import Grant
@@ -26,11 +27,9 @@ from moongate.upstreams.kimi_code import kimi_code
 from moongate.upstreams.kimi_code.login import Identity, command, renew
 from moongate.upstreams.kimi_site import NAME as SITE
 from moongate.upstreams.kimi_site import KimiSite
+from moongate.upstreams.kimi_web import first, kimi_web
+from moongate.upstreams.kimi_web import renew as renew_web
 from moongate.upstreams.kimi_web.claims import bare, claims_of
-from moongate.upstreams.kimi_web.renewal import first
-from moongate.upstreams.kimi_web.renewal import renew as renew_web
-from moongate.upstreams.kimi_web.site import Site
-from moongate.upstreams.kimi_web.web import KimiWeb
 from moongate.upstreams.moonshot import moonshot
 from moongate.upstreams.openai import provider
 from moongate.upstreams.scraping import ScraperTransport, is_installed
@@ -43,6 +42,11 @@ DEMO = AccountSetting(name="demo", upstream="simulator", credential=Sealed("sk-e
 
 MOST_BROUGHT = 1000
 """Web logins that callers brought and that are kept in hand; one that is put down is read anew when it comes again."""
+
+P = ParamSpec("P")
+
+DEFAULT_SITE = "https://www.kimi.com"
+"""Where nothing else was configured."""
 
 HOSTS = {"kimi.ai": ("https://www.kimi.ai", "https://auth.kimi.ai")}
 """Where a web token belongs that says whose it is; seen in those of the site for the rest of the world (2026-09)."""
@@ -104,20 +108,18 @@ class Wiring:
                 return self._web(_hosts_of(setting, web)[0], replace(web, dialect=setting.dialect), settings)
             case "kimi-site":
                 site = settings.site
-                made = partial(KimiSite, base_url, settings.user_agent, pace=site.pace, length=site.length)
-                return self._same(made, "kimi-site", base_url, settings.user_agent, site.pace, site.length)
+                return self._same(KimiSite, base_url, settings.user_agent, site.pace, length=site.length)
             case _:
                 return moonshot(base_url, settings.user_agent, setting.upstream)
 
     def _web(self, base_url: str, web: Web, settings: Settings) -> Upstream:
-        def made() -> KimiWeb:
-            return KimiWeb(base_url, settings.user_agent, Site(web.dialect), web.citations)
+        return self._same(kimi_web, base_url, settings.user_agent, web.dialect, web.citations)
 
-        return self._same(made, "kimi-web", base_url, settings.user_agent, web.dialect, web.citations)
-
-    def _same(self, made: Callable[[], Upstream], *what: object) -> Upstream:
+    def _same(self, make: Callable[P, Upstream], *args: P.args, **named: P.kwargs) -> Upstream:
+        """What was made of these before: it may have learned something."""
+        what = (make, *args, *named.items())
         if what not in self._sites:
-            self._sites[what] = made()
+            self._sites[what] = make(*args, **named)
         return self._sites[what]
 
     def _credential(self, setting: AccountSetting, settings: Settings) -> Credential:
@@ -203,9 +205,6 @@ def _hosts(token: Sealed | None, base_url: str, auth_url: str) -> tuple[str, str
     if base_url != DEFAULT_SITE or claims is None:
         return base_url, auth_url
     return next((HOSTS[site] for site in claims.audience if site in HOSTS), (base_url, auth_url))
-
-
-DEFAULT_SITE = "https://www.kimi.com"
 
 
 async def way_of(settings: Settings, held: AsyncExitStack, transport: Transport) -> Transport:

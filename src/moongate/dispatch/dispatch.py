@@ -157,10 +157,8 @@ class Dispatch:
                         packets += await until_the_end(spoken.packets, tally)
                 search.began(lease, spoken, told.notes)
                 rest = None if search.whole else spoken.packets
-                pace = spoken.opening.pace
-                yield Speaking(
-                    spoken.opening.dialect, tally, streamed=spoken.streamed, held=packets, rest=rest, pace=pace
-                )
+                streamed, pace = spoken.streamed, opening.pace
+                yield Speaking(opening.dialect, tally, streamed=streamed, held=packets, rest=rest, pace=pace)
         finally:
             search.left(turn, tally)
             self._leave(lease, turn, tally)
