@@ -1,15 +1,13 @@
 """The composition root: settings in, a running gateway out. The only module that imports everything."""
 
-import asyncio
-import traceback
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import structlog
 from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from moongate.beside import beside
 from moongate.catalog import Catalog
 from moongate.conversations.conversations import Conversations, Terms
 from moongate.core.hosts import is_this_machine
@@ -39,8 +37,6 @@ from moongate.upstreams.driver import Transport
 from moongate.upstreams.transport import AiohttpTransport
 from moongate.upstreams.upstream import Remembers
 from moongate.wiring import Wiring, way_of
-
-_log = structlog.get_logger()
 
 FOREVER = 10 * 365 * 24 * 3600.0
 
@@ -179,25 +175,6 @@ def _forget(pool: Pool, errands: Errands, anchor: Anchor) -> None:
         is_there = (account.name, account.upstream.name) == (anchor.account, anchor.upstream)
         if is_there and isinstance(account.upstream, Remembers):
             errands.run(account, ("forget", partial(account.upstream.forget, anchor.chat)))
-
-
-@asynccontextmanager
-async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """`work` goes on while the block does, and ends with it. Raises what `work` raised."""
-    task = asyncio.create_task(work)
-    task.add_done_callback(_report)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    """What should go on for ever and has broken is told at once, not only at the end."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("bug", trace="".join(traceback.format_exception(error)))
 
 
 def _server(settings: Settings, policy: KeyPolicy, own: OwnAccounts, discovery: Discovery, house: House) -> Server:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain, repeat
 from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from moongate.beside import beside
 from moongate.conversations.conversations import Conversations
 from moongate.conversations.record import Stored
 from moongate.core.sealed import Sealed
@@ -39,8 +40,7 @@ async def kept(conversations: Conversations, home: Path, url: Sealed | None) -> 
     database = Database(url, home)
     async with AsyncExitStack() as held:
         held.push_async_callback(database.close)
-        sweeping = asyncio.create_task(_sweep(conversations))
-        held.push_async_callback(_end, sweeping)
+        await held.enter_async_context(beside(_sweep(conversations)))
         try:
             outbox = Outbox(home / FOLDER)
         except (OSError, RuntimeError) as error:
@@ -51,8 +51,8 @@ async def kept(conversations: Conversations, home: Path, url: Sealed | None) -> 
             repository = StoredConversations(database)
             writer = Writer(outbox, repository)
             conversations.record = writer.record
-            behind = asyncio.create_task(_read_and_write(conversations, database, repository, outbox, writer))
-            held.push_async_callback(_end, behind)
+            work = _read_and_write(conversations, database, repository, outbox, writer)
+            await held.enter_async_context(beside(work))
             held.push_async_callback(writer.close, FAREWELL)
         yield
 
@@ -86,10 +86,3 @@ async def _sweep(conversations: Conversations) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY)
         conversations.sweep()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Raises what it was ended by, unless by us."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

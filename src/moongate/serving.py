@@ -15,7 +15,8 @@ import uvicorn
 import uvicorn.supervisors
 from starlette.types import ASGIApp
 
-from moongate.app import Doors, beside, doors, running
+from moongate.app import Doors, doors, running
+from moongate.beside import beside
 from moongate.core.sealed import Sealed
 from moongate.http.protocol import Protocol
 from moongate.reloading import Reloading, configure_log
